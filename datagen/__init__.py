@@ -1,0 +1,3 @@
+"""datagen makes training data for text-embedding and reranking models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Models, indexes and servers behind the protocols of `protocols.py`; each heavy library in one file."""

@@ -1,0 +1,155 @@
+"""What a stage may ask of a model, an index or an LLM. Batch in, same order out.
+
+A user's own class is named `package.module:Class` wherever a built-in name can stand; it is built with
+the settings of its section (`TeacherConfig`, `DenoiseConfig`, …) as its one argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Role: TypeAlias = Literal["query", "document"]
+Float32: TypeAlias = npt.NDArray[np.float32]
+Int64: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass
+class TokenUsage:
+    """Tokens a model has read so far; `padded` counts the padding too."""
+
+    tokens: int = 0
+    padded: int = 0
+
+    @property
+    def padding_share(self) -> float:
+        """Share of the work that was padding, 0 to 1."""
+        return 1 - self.tokens / self.padded if self.padded else 0.0
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """An embedder."""
+
+    usage: TokenUsage
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def encode(self, texts: Sequence[str], role: Role) -> Float32:
+        """Vectors of the texts, float32 (n, dim), rows of unit length, in the order of the texts.
+
+        The same call gives the same bytes on the same machine.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class RerankPairs:
+    """Pairs to score: indices into the unique texts, both int64 (n_pairs,)."""
+
+    queries: Sequence[str]
+    documents: Sequence[str]
+    query_index: Int64
+    document_index: Int64
+
+    def __len__(self) -> int:
+        """How many pairs there are."""
+        return len(self.query_index)
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """A scorer of (query, document) pairs."""
+
+    scale: str
+    """What the numbers are, such as `logit` or `mean token cosine`."""
+    round_size: int
+    """Candidates worth scoring for a query at once: few where each pair costs, many where each document does."""
+
+    def score(self, pairs: RerankPairs) -> Float32:
+        """Raw scores, float32 (n_pairs,), higher is more relevant, in the order of the pairs."""
+        ...
+
+
+class SearchIndex(Protocol):
+    """Nearest documents by inner product."""
+
+    def add(self, vectors: Float32) -> None:
+        """Append document vectors (n, dim); positions count up from 0 in the order of adding."""
+        ...
+
+    def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
+        """Scores and positions of the k best, both (n, k), best first, ties by position; k at most the size."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LLMRequest:
+    """One question for a generator: what a language model reads, and the slot values it was rendered from."""
+
+    row_id: str
+    slots: Mapping[str, str]
+    messages: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LLMReply:
+    """The raw answer to one request, or why there is none."""
+
+    row_id: str
+    text: str = ""
+    error: str | None = None
+
+
+class LLM(Protocol):
+    """A generator of text."""
+
+    name: str
+
+    def complete(self, requests: Iterable[LLMRequest]) -> AsyncIterator[LLMReply]:
+        """One reply for each request, in any order; a failed request is a reply with an error."""
+        ...
+
+
+@runtime_checkable
+class CorpusReader(Protocol):
+    """A generator that wants to see all passages first (the LLM-free one counts its words)."""
+
+    def read_corpus(self, passages: Iterable[str]) -> None:
+        """Take in the statistics of the whole corpus."""
+        ...
+
+
+class Backends(Protocol):
+    """How a stage gets at its models: built on first use, never imported by the stage."""
+
+    def teacher(self) -> Teacher:
+        """The embedder of the run."""
+        ...
+
+    def teacher_identity(self, role: Role) -> str:
+        """Hash of all that decides a vector but the text: weights, prompt, length, pooling, dtype."""
+        ...
+
+    def index(self, dim: int) -> SearchIndex:
+        """An empty index for vectors of this length."""
+        ...
+
+    def reranker(self) -> Reranker:
+        """The second scorer of the run."""
+        ...
+
+    def reranker_identity(self) -> str:
+        """Hash of all that decides a reranker score but the two texts."""
+        ...
+
+    def llm(self) -> LLM:
+        """The generator of the run."""
+        ...

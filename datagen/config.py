@@ -1,0 +1,301 @@
+"""Every knob of datagen, with its range and default, and the fingerprints that decide what is redone.
+
+YAML first, command-line options second, nothing from the environment but secrets. Unknown keys are
+refused. The resolved settings are saved in `run.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from datagen.errors import ConfigError, unknown_choice
+
+StageName = Literal["clean", "generate", "embed", "mine", "denoise", "export"]
+MarginPolicy = Literal["adaptive", "relative", "absolute"]
+PositiveScore = Literal["min", "own", "quantile"]
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+
+STAGE_ORDER: tuple[StageName, ...] = ("clean", "generate", "embed", "mine", "denoise", "export")
+GENERATE_STAGES: tuple[StageName, ...] = ("clean", "generate")
+MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "mine", "denoise", "export")
+DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.5, "relative": 0.05, "absolute": 0.05}
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class InputConfig(Settings):
+    """Where the passages, queries and known positives come from: one of four forms."""
+
+    beir: str | None = Field(None, description="folder with corpus.jsonl, queries.jsonl and qrels (plain or .gz)")
+    corpus: str | None = Field(None, description="file, dataset folder or dataset id with the passages")
+    queries: str | None = Field(None, description="file, dataset folder or dataset id with the queries")
+    qrels: str | None = Field(None, description="file, dataset folder or dataset id with query id, document id, score")
+    pairs: str | None = Field(None, description="file, dataset folder or dataset id with a query and a positive a row")
+    anchor_column: str | None = Field(None, description="column of the query in `pairs` (default: a usual name)")
+    positive_column: str | None = Field(None, description="column of the positive in `pairs` (default: a usual name)")
+    split: str = Field("train", description="split taken from a dataset that has several")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = {name for name in ("beir", "corpus", "queries", "qrels", "pairs") if getattr(self, name) is not None}
+        if given not in ({"beir"}, {"corpus", "queries", "qrels"}, {"pairs"}, {"pairs", "corpus"}, {"corpus"}):
+            raise ValueError(
+                f"the input {sorted(given)} is not complete: give `beir`; or `corpus`, `queries` and `qrels`; "
+                "or `pairs` with an optional `corpus`; or `corpus` alone to generate queries for it"
+            )
+        return self
+
+    @property
+    def has_queries(self) -> bool:
+        """Whether the input brings its own queries, so that none need to be generated."""
+        return self.beir is not None or self.queries is not None or self.pairs is not None
+
+
+class CleanConfig(Settings):
+    """What makes a row unusable before anything is spent on it."""
+
+    min_document_characters: int = Field(1, ge=1, description="shorter documents are dropped")
+    min_query_characters: int = Field(1, ge=1, description="shorter queries are dropped")
+
+
+class GenerateConfig(Settings):
+    """How queries are written for passages."""
+
+    llm: str = Field("extractive", description="`extractive`, or a user's `package.module:Class`")
+    queries_per_passage: int = Field(2, ge=1, le=100, description="queries asked for each passage")
+    mix: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={
+            "inverse_cloze": 1.0,
+            "title_body": 1.0,
+            "salient_sentence": 1.0,
+            "keywords": 1.0,
+            "typed_span_question": 1.0,
+        },
+        description="query kind to weight; weights need not sum to one",
+    )
+    cloze_keep: Share = Field(0.1, description="share of inverse-cloze passages that keep the sentence (Lee 2019)")
+    min_query_words: int = Field(2, ge=1, description="shorter queries are rejected")
+    max_query_words: int = Field(40, ge=1, description="longer queries are rejected")
+
+    @field_validator("mix")
+    @classmethod
+    def _some_weight(cls, mix: dict[str, float]) -> dict[str, float]:
+        if sum(mix.values()) <= 0:
+            raise ValueError("at least one query kind needs a weight above 0")
+        return mix
+
+
+class TeacherConfig(Settings):
+    """The embedder that finds and scores candidates."""
+
+    model: str = Field("packaged:all-MiniLM-L6-v2", description="hub id, folder, packaged:NAME or package.module:Class")
+    revision: str | None = Field(None, description="revision of a hub model")
+    query_prompt: str | None = Field(None, description="put before each query (default: the model's own)")
+    document_prompt: str | None = Field(None, description="put before each document (default: the model's own)")
+    document_template: str = Field("{title} {text}", description="how title and text become one document")
+    dtype: Dtype = Field("auto", description="auto: bfloat16 where the processor has it, else float32")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps …")
+    max_tokens: int | None = Field(None, ge=8, description="cut longer texts (default: the model's own limit)")
+    batch_tokens: int = Field(16_384, ge=256, description="padded tokens in one batch")
+    trust_remote_code: bool = Field(False, description="let a hub model run its own code: only for models you trust")
+
+    @field_validator("document_template")
+    @classmethod
+    def _names_text(cls, template: str) -> str:
+        if "{text}" not in template or set(_placeholders(template)) - {"title", "text"}:
+            raise ValueError(f"{template!r} must name {{text}} and may name {{title}}, nothing else")
+        return template
+
+
+class MineConfig(Settings):
+    """Which candidates are looked at, and which of them may be negatives."""
+
+    num_negatives: int = Field(5, ge=1, le=1000, description="negatives wanted for each query")
+    candidates: int = Field(100, ge=1, description="nearest documents looked at first, beside the known positives")
+    max_candidates: int = Field(1000, ge=1, description="how deep a query short of negatives is searched")
+    index: str = Field("faiss", description="`faiss` or a user's package.module:Class")
+    margin_policy: MarginPolicy = Field("adaptive", description="what the margin is measured in")
+    margin: float | None = Field(None, ge=0, description="None: 0.5 spreads (adaptive), 0.05 (relative, absolute)")
+    near_positive_share: Share = Field(
+        0.02, description="adaptive: this share of the corpus, nearest to a positive, is set aside"
+    )
+    positive_score: PositiveScore = Field("quantile", description="which positive the margin looks at")
+    positive_quantile: Share = Field(0.5, description="the quantile of the positives' scores for `quantile`")
+    reference_sample: int = Field(
+        4096, ge=100, description="documents whose scores give a query's spread and a positive's neighbourhood"
+    )
+    query_block: int = Field(4096, ge=512, description="queries searched at once")
+
+    @property
+    def resolved_margin(self) -> float:
+        """The margin, or the policy's default."""
+        return DEFAULT_MARGINS[self.margin_policy] if self.margin is None else self.margin
+
+
+class DenoiseConfig(Settings):
+    """How a second scorer checks what the margin let through."""
+
+    reranker: str = Field("maxsim", description="maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none")
+    revision: str | None = Field(None, description="revision of a hub model")
+    dtype: Dtype = Field("auto", description="auto: bfloat16 where the processor has it, else float32")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps …")
+    max_tokens: int | None = Field(None, ge=8, description="cut longer texts (default: the model's own limit)")
+    batch_tokens: int = Field(16_384, ge=256, description="padded tokens in one batch")
+    round_size: int | None = Field(None, ge=1, description="candidates scored a query and round (default: by reranker)")
+    spare_candidates: int = Field(27, ge=0, description="candidates beyond num_negatives kept ready for the reranker")
+    margin: float = Field(0.5, ge=0, description="a candidate this many spreads below the positive is a negative")
+    floor_quantile: Share = Field(
+        0.05, description="a candidate below this quantile of all positives' scores is a negative in any case"
+    )
+    promote_margin: float = Field(
+        0.5, ge=0, description="a candidate this many spreads above the positive for both scorers becomes a positive"
+    )
+    promote_depth: int = Field(0, ge=0, description="candidates above the positive that are checked for promotion")
+    trust_remote_code: bool = Field(False, description="let a hub model run its own code: only for models you trust")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a reranker was named."""
+        return self.reranker != "none"
+
+
+class ExportConfig(Settings):
+    """How the training shards are written."""
+
+    rows_per_shard: int = Field(100_000, ge=1, description="queries in one parquet file of train/")
+
+
+class RunConfig(Settings):
+    """Everything one run depends on."""
+
+    out: Path = Field(description="the run folder")
+    seed: int = Field(42, ge=0, description="seed of every choice")
+    stages: tuple[StageName, ...] = Field((), description="what to run (default: what the input calls for)")
+    cache: Path | None = Field(None, description="vectors and reranker scores, shared by runs (default ~/.cache/datagen)")
+    input: InputConfig
+    clean: CleanConfig = CleanConfig()
+    generate: GenerateConfig = GenerateConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    mine: MineConfig = MineConfig()
+    denoise: DenoiseConfig = DenoiseConfig()
+    export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _known_order(self) -> Self:
+        if list(self.stages) != [name for name in STAGE_ORDER if name in self.stages]:
+            raise ValueError(f"stages run in the order {', '.join(STAGE_ORDER)}, each at most once: {self.stages}")
+        return self
+
+    @property
+    def resolved_stages(self) -> tuple[StageName, ...]:
+        """The stages to run, in order: those named, or those that the input calls for."""
+        if self.stages:
+            return self.stages
+        return MINE_STAGES if self.input.has_queries else STAGE_ORDER
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where vectors and scores are kept."""
+        return self.cache or Path.home() / ".cache" / "datagen"
+
+
+def _placeholders(template: str) -> list[str]:
+    from string import Formatter
+
+    return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+
+
+def build_config(values: dict[str, Any]) -> RunConfig:  # Any: unvalidated input
+    """Validated settings from plain values.
+
+    Raises:
+        ConfigError: naming each wrong setting, its value, and what is allowed.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as exc:
+        raise _explained(exc) from exc
+
+
+def load_config(path: Path, overrides: dict[str, Any] | None = None) -> RunConfig:  # Any: unvalidated input
+    """Settings of a YAML file, with overrides of the same nested shape laid over them.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds wrong settings.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+        raise ConfigError(f"cannot read settings from {path}: {exc}") from exc
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold settings as `name: value` lines, not {type(values).__name__}")
+    return build_config(merge(values, overrides or {}))
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:  # Any: unvalidated input
+    """`base` with the values of `over` laid over it, section by section."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def fingerprint(*parts: object) -> str:
+    """A short stable hash of plain values (settings, names, other fingerprints)."""
+    text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _explained(exc: ValidationError) -> ConfigError:
+    first_choice = [error for error in exc.errors() if error["type"] == "literal_error" and len(error["loc"]) > 1]
+    if first_choice and len(exc.errors()) == 1:
+        error = first_choice[0]
+        choices = [word.strip("' ") for word in str(error["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
+        return unknown_choice(_setting_name(error["loc"]), error["input"], choices)
+    return ConfigError("; ".join(_explain(dict(error)) for error in exc.errors()))
+
+
+def _explain(error: dict[str, Any]) -> str:  # Any: pydantic's own error record
+    name = _setting_name(error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}: choose among {', '.join(_fields_beside(error['loc']))}"
+    if error["type"] == "missing":
+        return f"setting {name!r} is missing: {_description(error['loc'])}"
+    if error["type"] == "value_error":
+        return f"{name}: {error['ctx']['error']}" if name else str(error["ctx"]["error"])
+    return f"setting {name!r} is {error['input']!r}, but: {str(error['msg']).lower()}"
+
+
+def _setting_name(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc)
+
+
+def _section(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    section: type[BaseModel] = RunConfig
+    for part in loc[:-1]:
+        kind = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            section = kind
+    return section
+
+
+def _fields_beside(loc: tuple[int | str, ...]) -> list[str]:
+    return list(_section(loc).model_fields)
+
+
+def _description(loc: tuple[int | str, ...]) -> str:
+    field = _section(loc).model_fields.get(str(loc[-1]))
+    return (field.description or "") if field else ""

@@ -1,0 +1,133 @@
+"""READ FIRST. The stages in order, what each reads and writes, and the loop that runs them.
+
+    stage      reads                        writes                         needs
+    clean      the user's files             corpus, queries, pairs, dropped
+    generate   corpus                       queries, pairs, dropped        LLM
+    embed      corpus, queries              (vectors, in the cache)        teacher
+    mine       corpus, queries, pairs       candidates (the ledger)        teacher vectors, index
+    denoise    ledger, queries, pairs       candidates, final decisions    reranker
+    export     all of them                  train                          -
+
+A stage is done again when its own settings, or anything before it, have changed; otherwise it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datagen.backends.protocols import Backends
+from datagen.backends.registry import Registry
+from datagen.config import STAGE_ORDER, RunConfig, fingerprint
+from datagen.errors import RunFolderError
+from datagen.progress import Progress, SilentProgress
+from datagen.report.card import write_report
+from datagen.run_folder import RunFolder, StageRecord, open_run
+from datagen.stages.base import Stage, Surroundings, Work
+from datagen.stages.clean import Clean
+from datagen.stages.denoise import Denoise
+from datagen.stages.embed import Embed
+from datagen.stages.export import Export
+from datagen.stages.generate import Generate
+from datagen.stages.mine import Mine
+from datagen.tables import FORMAT_VERSION
+
+log = logging.getLogger(__name__)
+
+STAGES: tuple[Stage, ...] = (Clean(), Generate(), Embed(), Mine(), Denoise(), Export())
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder and what each stage counted."""
+
+    path: Path
+    records: tuple[StageRecord, ...]
+
+
+def run(
+    config: RunConfig, *, fresh: bool = False, progress: Progress | None = None, backends: Backends | None = None
+) -> RunResult:
+    """Run the stages of a configuration, going on where an earlier call was stopped.
+
+    Args:
+        config: the resolved settings.
+        fresh: remove what an earlier run left in the folder first.
+        progress: shows long steps; silent when None.
+        backends: the models; built from the settings when None.
+
+    Raises:
+        DatagenError: what is wrong and what to do; all finished work is kept.
+    """
+    backends = backends or Registry(config)
+    stages = _chain(config)
+    with open_run(config.out, fresh=fresh) as folder:
+        prints = _plan(stages, config, backends, folder)
+        folder.publish(_done(folder))
+        for stage in stages:
+            if not folder.record(stage.name):
+                _run_stage(stage, prints[stage.name], Surroundings(config, backends, progress or SilentProgress(), folder))
+                folder.publish(_done(folder))
+            folder.write_summary(config.model_dump(mode="json"), _done(folder))
+        write_report(folder, _done(folder), config)
+        records = tuple(record for name in _done(folder) if (record := folder.record(name)))
+    return RunResult(config.out, records)
+
+
+def _chain(config: RunConfig) -> list[Stage]:
+    wanted = set(config.resolved_stages)
+    if not config.denoise.enabled:
+        wanted.discard("denoise")
+    return [stage for stage in STAGES if stage.name in wanted]
+
+
+def _done(folder: RunFolder) -> list[str]:
+    return [name for name in STAGE_ORDER if folder.record(name)]
+
+
+def _plan(stages: Sequence[Stage], config: RunConfig, backends: Backends, folder: RunFolder) -> dict[str, str]:
+    """The fingerprint of each stage; finished stages that it makes stale are forgotten, with a word why."""
+    prints: dict[str, str] = {}
+    for stage in stages:
+        settings = _settings(stage, config, backends)
+        prints[stage.name] = fingerprint(FORMAT_VERSION, stage.name, settings, list(prints.values()))
+        record = folder.record(stage.name)
+        if record and record.fingerprint != prints[stage.name]:
+            _explain_redo(folder, record, settings)
+            folder.discard(STAGE_ORDER[STAGE_ORDER.index(stage.name) :])
+    last = STAGE_ORDER.index(stages[-1].name)
+    folder.discard([name for name in STAGE_ORDER[:last] if name not in prints])
+    return prints
+
+
+def _settings(stage: Stage, config: RunConfig, backends: Backends) -> dict[str, Any]:  # Any: JSON values
+    plain = json.loads(json.dumps(dict(stage.settings(config, backends)), default=str))
+    return dict(plain)
+
+
+def _explain_redo(folder: RunFolder, record: StageRecord, settings: dict[str, Any]) -> None:  # Any: JSON values
+    changed = {key for key in {*settings, *record.settings} if settings.get(key) != record.settings.get(key)}
+    if "input" in changed:
+        raise RunFolderError(
+            f"{folder.path} holds a run over other input ({record.settings.get('input')}, now "
+            f"{settings.get('input')}): name another --out, or add --fresh to start over"
+        )
+    for key in sorted(changed):
+        log.info("%s is done again: %s was %r, now %r", record.name, key, record.settings.get(key), settings.get(key))
+
+
+def _run_stage(stage: Stage, print_: str, around: Surroundings) -> None:
+    before = [name for name in _done(around.folder) if STAGE_ORDER.index(name) < STAGE_ORDER.index(stage.name)]
+    work = Work(stage.name, around, before, around.folder.partial(stage.name, print_))
+    started = time.monotonic()
+    counts = stage.run(work)
+    seconds = round(time.monotonic() - started, 3)
+    around.folder.commit(
+        StageRecord(stage.name, print_, _settings(stage, around.config, around.backends), counts, seconds)
+    )
+    log.info("%s: done in %.1f s", stage.name, seconds)

@@ -1,0 +1,27 @@
+"""What a long step tells the person who waits: a protocol for the stages, and the silent version."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeAlias
+
+Advance: TypeAlias = Callable[[int], None]
+
+
+class Progress(Protocol):
+    """Shows how far a step is."""
+
+    def step(self, label: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+        """Show a step of `total` units while the block runs; call the given function with each amount done."""
+        ...
+
+
+class SilentProgress:
+    """Shows nothing."""
+
+    @contextlib.contextmanager
+    def step(self, label: str, total: int, unit: str) -> Iterator[Advance]:
+        """Accept and forget each amount."""
+        yield lambda amount: None

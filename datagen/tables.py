@@ -1,0 +1,116 @@
+"""The Arrow schemas of a run folder: what other people's jobs depend on.
+
+A column is never renamed or retyped without a new `FORMAT_VERSION`, which `run.json` carries.
+Ids are strings, scores are finite, lists are never null.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+FORMAT_VERSION = 1
+
+DECISION_NEGATIVE = "negative"
+DECISION_IGNORED = "ignored"
+DECISION_POSITIVE = "positive"
+
+_TEXT = pa.string()
+_SCORE = pa.float32()
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+CORPUS = pa.schema(
+    [
+        _required("doc_id", _TEXT),
+        pa.field("title", _TEXT),
+        _required("text", _TEXT),
+        pa.field("language", _TEXT),
+        _required("origin", _TEXT),
+        pa.field("meta", _TEXT),
+    ]
+)
+
+QUERIES = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("query", _TEXT),
+        pa.field("instruction", _TEXT),
+        pa.field("language", _TEXT),
+        _required("origin", _TEXT),
+        pa.field("slots", _TEXT),
+        pa.field("generator", _TEXT),
+    ]
+)
+
+PAIRS = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("doc_id", _TEXT),
+        _required("relevance", _SCORE),
+        _required("source", _TEXT),
+    ]
+)
+
+CANDIDATES = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("doc_id", _TEXT),
+        _required("source", _TEXT),
+        _required("rank", pa.int32()),
+        _required("teacher_score", _SCORE),
+        pa.field("reranker_score", _SCORE),
+        pa.field("lexical_score", _SCORE),
+        pa.field("p_false_negative", _SCORE),
+        _required("decision", _TEXT),
+        _required("reason", _TEXT),
+        pa.field("tier", _TEXT),
+    ]
+)
+
+DROPPED = pa.schema(
+    [_required("stage", _TEXT), _required("key", _TEXT), _required("reason", _TEXT), _required("payload", _TEXT)]
+)
+
+POSITIVE = pa.struct(
+    [
+        _required("doc_id", _TEXT),
+        _required("text", _TEXT),
+        _required("teacher_score", _SCORE),
+        pa.field("reranker_score", _SCORE),
+    ]
+)
+
+NEGATIVE = pa.struct(
+    [
+        _required("doc_id", _TEXT),
+        _required("text", _TEXT),
+        _required("source", _TEXT),
+        _required("rank", pa.int32()),
+        _required("teacher_score", _SCORE),
+        pa.field("reranker_score", _SCORE),
+        pa.field("p_false_negative", _SCORE),
+        pa.field("tier", _TEXT),
+    ]
+)
+
+TRAIN = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("query", _TEXT),
+        pa.field("instruction", _TEXT),
+        _required("positives", pa.list_(pa.field("element", POSITIVE, nullable=False))),
+        _required("negatives", pa.list_(pa.field("element", NEGATIVE, nullable=False))),
+    ]
+)
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "corpus": CORPUS,
+    "queries": QUERIES,
+    "pairs": PAIRS,
+    "candidates": CANDIDATES,
+    "dropped": DROPPED,
+    "train": TRAIN,
+}
