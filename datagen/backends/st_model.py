@@ -1,0 +1,62 @@
+"""What the teacher and the late-interaction reranker share: a sentence-transformers model fed by token budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+from transformers.utils.logging import disable_progress_bar
+
+from datagen.backends.devices import choose_device, choose_dtype
+from datagen.backends.protocols import Int64, TokenUsage
+from datagen.config import DenoiseConfig, TeacherConfig
+from datagen.errors import ModelLoadError
+
+
+def load_st_model(folder: Path, settings: TeacherConfig | DenoiseConfig) -> SentenceTransformer:
+    """The model in evaluation mode on the device and in the number type of the settings.
+
+    Raises:
+        ModelLoadError: the folder does not hold a model that sentence-transformers can load.
+    """
+    device = choose_device(settings.device)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = SentenceTransformer(
+            str(folder),
+            device=str(device),
+            model_kwargs={"dtype": choose_dtype(settings.dtype, device)},
+            trust_remote_code=settings.trust_remote_code,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
+        raise ModelLoadError(
+            f"cannot load {folder} with sentence-transformers: {exc}; give the folder of a sentence-transformers model"
+        ) from exc
+    if settings.max_tokens is not None:
+        model.max_seq_length = settings.max_tokens
+    return model.eval()
+
+
+def count_tokens(model: SentenceTransformer, texts: Sequence[str]) -> Int64:
+    """Tokens of each text as the model reads it, cut at its limit, int64 (n,)."""
+    limit = model.max_seq_length or 512
+    encoded = model.tokenizer(list(texts), truncation=True, max_length=limit, return_attention_mask=False)
+    return np.fromiter((len(ids) for ids in encoded["input_ids"]), np.int64, len(texts))
+
+
+def token_batches(lengths: Int64, budget: int, usage: TokenUsage) -> Iterator[Int64]:
+    """Batches of text numbers, longest texts first, each of at most `budget` padded tokens (at least one text).
+
+    `usage` is advanced by what each batch reads.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    begin = 0
+    while begin < len(order):
+        longest = max(1, int(lengths[order[begin]]))
+        batch = order[begin : begin + max(1, budget // longest)]
+        usage.tokens += int(lengths[batch].sum())
+        usage.padded += longest * len(batch)
+        yield batch
+        begin += len(batch)

@@ -1,0 +1,35 @@
+"""How a corpus row becomes the one text that is embedded, reranked and trained on."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from datagen.cleaning import comparable
+
+
+def render_documents(corpus: pl.DataFrame, template: str) -> pl.Series:
+    """One text a corpus row, in row order: the template with `{title}` and `{text}` filled in, outer space cut.
+
+    The default template, title, one space, text, is the BEIR convention; a row without a title is its text.
+    """
+    parts = [_part(piece) for piece in re.split(r"(\{title\}|\{text\})", template) if piece]
+    return corpus.select(pl.concat_str(parts).str.strip_chars().alias("document"))["document"]
+
+
+def text_groups(documents: pl.Series, queries: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """A number for each text, the same for two texts exactly when they are equal after normalisation.
+
+    Returns:
+        Numbers of the documents and of the queries, int64, from one numbering.
+    """
+    texts = pl.concat([documents.rename("text"), queries.rename("text")]).to_frame()
+    groups = texts.select(comparable(pl.col("text")).rank("dense").cast(pl.Int64))["text"]
+    return groups.head(len(documents)), groups.tail(len(queries))
+
+
+def _part(piece: str) -> pl.Expr:
+    if piece in ("{title}", "{text}"):
+        return pl.col(piece.strip("{}")).fill_null("")
+    return pl.lit(piece.replace("{{", "{").replace("}}", "}"))

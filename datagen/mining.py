@@ -1,0 +1,150 @@
+"""The search for negatives of one block of queries: nearest documents, judged, deeper where too few are left.
+
+Between the index (a backend) and the decisions (`selection`); the stage `mine` feeds it and writes what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from datagen.backends.protocols import Float32, Int64, SearchIndex
+from datagen.config import MineConfig
+from datagen.errors import BackendError
+from datagen.selection.arrays import Bool, Float64, Lists, pair_products, robust_spread
+from datagen.selection.closure import Closure
+from datagen.selection.margins import MarginRule, PositiveScores, score_limits
+from datagen.selection.select import Candidates, Reasons, eligible_per_query, from_search, judge
+
+
+@dataclass(frozen=True)
+class Found:
+    """The candidates of a block, what is said of each, and the scores of the known positives."""
+
+    candidates: Candidates
+    reasons: Reasons
+    positive_scores: Float32
+    """Teacher score of each known positive, in the order of `closure.positives`."""
+
+
+@dataclass(frozen=True)
+class Miner:
+    """All that stays the same from block to block."""
+
+    config: MineConfig
+    wanted: int
+    """Candidates without a reason against them that a query needs before its search ends."""
+    index: SearchIndex
+    n_documents: int
+    document_vectors: Callable[[Int64], Float32]
+    """Vectors of documents by number, (n, dim)."""
+    sample: Float32
+    """Vectors of the documents whose scores give a query's spread, (n_sample, dim)."""
+
+    def mine(self, queries: Float32, closure: Closure) -> Found:
+        """Search a block of queries.
+
+        Args:
+            queries: vectors, (n_queries, dim).
+            closure: of these queries, in this order.
+
+        Raises:
+            BackendError: the index gave scores that are not finite.
+        """
+        scores = self._positive_scores(queries, closure)
+        near = self._near_positives(closure)
+        spread = self._spread(queries)
+        rows, depths = np.arange(len(queries)), self._first_depths(closure)
+        candidates = self._nearest(queries, rows, depths)
+        positives = PositiveScores(
+            scores.astype(np.float64), closure.positives.starts, self._floor(candidates, len(queries)), spread
+        )
+        limits = score_limits(self._rule, positives)
+        done: list[tuple[Candidates, Reasons]] = []
+        while len(rows):
+            reasons = judge(candidates, closure, near, limits)
+            final = self._is_final(candidates, reasons, rows, depths)
+            done.append((candidates.keep(final[candidates.rows]), reasons[final[candidates.rows]]))
+            rows = rows[~final[rows]]
+            depths = np.minimum(depths * 2, self._last_depth)
+            candidates = self._nearest(queries, rows, depths[rows])
+        return _in_query_order(done, scores)
+
+    @property
+    def _rule(self) -> MarginRule:
+        config = self.config
+        return MarginRule(config.margin_policy, config.resolved_margin, config.positive_score, config.positive_quantile)
+
+    @property
+    def _last_depth(self) -> int:
+        return min(max(self.config.max_candidates, self.config.candidates), self.n_documents)
+
+    def _first_depths(self, closure: Closure) -> Int64:
+        """What each query needs: its candidates and room for its own positives, in powers of two."""
+        room = 2 ** np.ceil(np.log2(np.maximum(closure.positives.sizes, 1))).astype(np.int64)
+        return np.minimum(self.config.candidates + room, self.n_documents)
+
+    def _nearest(self, queries: Float32, rows: Int64, depths: Int64) -> Candidates:
+        """The nearest documents of some queries of the block, each to its own depth."""
+        found = [from_search(np.empty((0, 1), np.float32), np.empty((0, 1), np.int64), rows[:0])]
+        for depth in np.unique(depths):
+            at_depth = rows[depths == depth]
+            scores, positions = self.index.search(queries[at_depth], int(depth))
+            if not np.isfinite(scores).all():
+                raise BackendError("the search gave scores that are not finite: try --dtype float32 or another teacher")
+            found.append(from_search(scores, positions, at_depth))
+        return _merged(found)
+
+    def _is_final(self, candidates: Candidates, reasons: Reasons, rows: Int64, depths: Int64) -> Bool:
+        eligible = eligible_per_query(candidates.rows, reasons, len(depths))
+        final = np.zeros(len(depths), bool)
+        final[rows] = (eligible[rows] >= self.wanted) | (depths[rows] >= self._last_depth)
+        return final
+
+    def _positive_scores(self, queries: Float32, closure: Closure) -> Float32:
+        documents, index = np.unique(closure.positives.values, return_inverse=True)
+        return pair_products(queries, self.document_vectors(documents), closure.positives.rows, index)
+
+    def _floor(self, candidates: Candidates, n_rows: int) -> Float64:
+        """Score at the floor rank of each query; -inf where its list is shorter."""
+        floor = np.full(n_rows, -np.inf)
+        edge = candidates.ranks == self.config.floor_rank
+        floor[candidates.rows[edge]] = candidates.scores[edge]
+        return floor
+
+    def _spread(self, queries: Float32) -> Float64:
+        if self.config.margin_policy != "adaptive":
+            return np.zeros(len(queries))
+        return robust_spread(queries @ self.sample.T)
+
+    def _near_positives(self, closure: Closure) -> Lists:
+        """The documents nearest to the positives of each query."""
+        share = int(np.ceil(self.config.near_positive_share * self.n_documents))
+        depth = min(share, self.config.near_positive_limit, self.n_documents)
+        positives, index = np.unique(closure.positives.values, return_inverse=True)
+        if self.config.margin_policy != "adaptive" or not depth or not len(positives):
+            return Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), len(closure.positives))
+        _, neighbours = self.index.search(self.document_vectors(positives), min(depth + 1, self.n_documents))
+        rows = np.repeat(closure.positives.rows, neighbours.shape[1])
+        return Lists.from_pairs(rows, neighbours[index].ravel(), len(closure.positives))
+
+
+def _merged(found: list[Candidates]) -> Candidates:
+    """All candidates, ordered by query, each query's own order kept."""
+    rows = np.concatenate([part.rows for part in found])
+    order = np.argsort(rows, kind="stable")
+    return Candidates(
+        rows[order],
+        np.concatenate([part.documents for part in found])[order],
+        np.concatenate([part.ranks for part in found])[order],
+        np.concatenate([part.scores for part in found])[order],
+    )
+
+
+def _in_query_order(done: list[tuple[Candidates, Reasons]], positive_scores: Float32) -> Found:
+    rows = np.concatenate([candidates.rows for candidates, _ in done])
+    reasons = np.concatenate([part for _, part in done])
+    merged = _merged([candidates for candidates, _ in done])
+    return Found(merged, reasons[np.argsort(rows, kind="stable")], positive_scores)

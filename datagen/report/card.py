@@ -1,0 +1,78 @@
+"""The files that tell what a run folder holds: `README.md` (a Hugging Face dataset card) and `report.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import polars as pl
+
+from datagen import __version__, shards, storage
+from datagen.config import RunConfig
+from datagen.report.knobs import meaning
+from datagen.run_folder import RunFolder, StageRecord
+from datagen.tables import SCHEMAS
+
+_MAX_ORIGINS = 20
+
+
+def write_report(folder: RunFolder, stages: Sequence[str], config: RunConfig) -> None:
+    """Write the dataset card and the same facts as JSON.
+
+    Args:
+        folder: the run.
+        stages: its finished stages, in order.
+        config: its settings.
+    """
+    records = [record for name in stages if (record := folder.record(name))]
+    tables = [name for name in SCHEMAS if any((folder.path / name).glob("*.parquet"))]
+    facts = {
+        "datagen": __version__,
+        "tables": {name: _rows(folder, name) for name in tables},
+        "stages": {record.name: {"seconds": record.seconds, **record.counts} for record in records},
+        "origins": _origins(folder, stages),
+    }
+    storage.write_text(folder.path / "report.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    storage.write_text(folder.path / "README.md", _card(folder.path.name, records, tables, config, facts["origins"]))
+
+
+def _card(name: str, records: Sequence[StageRecord], tables: Sequence[str], config: RunConfig, origins: object) -> str:
+    loader = jinja2.PackageLoader("datagen", "report")
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)
+    ledger = next((record.counts for record in reversed(records) if "reasons" in record.counts), None)
+    return environment.get_template("card.md.j2").render(
+        name=name,
+        version=__version__,
+        records=[
+            {"name": record.name, "seconds": record.seconds, "counts_line": _line(record.counts)} for record in records
+        ],
+        tables=[*(name for name in tables if name == "train"), *(name for name in tables if name != "train")],
+        config=config,
+        ledger=ledger,
+        reasons=_reasons(ledger) if ledger else [],
+        origins=origins,
+    )
+
+
+def _reasons(ledger: Mapping[str, Any]) -> list[dict[str, object]]:  # Any: JSON counts
+    ordered = sorted(ledger["reasons"].items(), key=lambda item: -item[1])
+    return [{"reason": reason, "count": count, "meaning": meaning(reason)[0]} for reason, count in ordered]
+
+
+def _line(counts: Mapping[str, Any]) -> str:  # Any: JSON counts
+    plain = {key: value for key, value in counts.items() if isinstance(value, int | float | str)}
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plain.items())
+
+
+def _rows(folder: RunFolder, table: str) -> int:
+    return int(shards.scan(folder.path / table).select(pl.len()).collect().item())
+
+
+def _origins(folder: RunFolder, stages: Sequence[str]) -> list[str]:
+    corpus = shards.scan(folder.table("corpus", stages))
+    origins = (
+        corpus.group_by("origin").len().sort("len", "origin", descending=[True, False]).head(_MAX_ORIGINS).collect()
+    )
+    return [f"{origin}: {count:,} passages" for origin, count in origins.iter_rows()]

@@ -1,0 +1,49 @@
+"""What the ledger says in numbers: reasons, negatives per query, score and rank quantiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from datagen import shards
+from datagen.run_folder import Counts
+from datagen.tables import DECISION_NEGATIVE, DECISION_POSITIVE
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def count_ledger(folder: Path, n_queries: int, wanted: int) -> Counts:
+    """Counts of a ledger.
+
+    Args:
+        folder: the parts of `candidates`.
+        n_queries: queries that were mined for, those without any candidate included.
+        wanted: negatives wanted for each query.
+    """
+    ledger = shards.scan(folder)
+    reasons = ledger.group_by("reason").len().sort("reason").collect()
+    negatives = ledger.filter(pl.col("decision") == DECISION_NEGATIVE)
+    per_query = negatives.group_by("query_id").len().collect()["len"]
+    full = int((per_query >= wanted).sum())
+    return {
+        "queries": n_queries,
+        "candidates": int(reasons["len"].sum()),
+        "negatives": int(per_query.sum()),
+        "queries_with_all_negatives": full,
+        "queries_short": len(per_query) - full,
+        "queries_without_negatives": n_queries - len(per_query),
+        "reasons": dict(zip(reasons["reason"], reasons["len"], strict=True)),
+        "rank_of_negatives": _quantiles(negatives, "rank"),
+        "teacher_score_of_negatives": _quantiles(negatives, "teacher_score"),
+        "teacher_score_of_positives": _quantiles(_positives(ledger), "teacher_score"),
+    }
+
+
+def _positives(ledger: pl.LazyFrame) -> pl.LazyFrame:
+    return ledger.filter((pl.col("reason") == "known_positive") | (pl.col("decision") == DECISION_POSITIVE))
+
+
+def _quantiles(rows: pl.LazyFrame, column: str) -> dict[str, float]:
+    values = rows.select([pl.col(column).quantile(q, "nearest").alias(f"{q:.0%}") for q in QUANTILES]).collect()
+    return {name: round(float(value), 4) for name, value in values.row(0, named=True).items() if value is not None}

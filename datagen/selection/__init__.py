@@ -1,0 +1,1 @@
+"""Which candidates may be negatives: pure functions of arrays, no model, no file."""

@@ -1,0 +1,150 @@
+"""Arrays that stand for one list a query: compressed rows, and what is computed along them.
+
+Nothing here loops over queries in Python.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Bool: TypeAlias = npt.NDArray[np.bool_]
+Int64: TypeAlias = npt.NDArray[np.int64]
+Float32: TypeAlias = npt.NDArray[np.float32]
+Float64: TypeAlias = npt.NDArray[np.float64]
+
+_PRODUCT_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Lists:
+    """One list of numbers a row, in compressed form: row i holds `values[starts[i]:starts[i + 1]]`."""
+
+    starts: Int64
+    values: Int64
+
+    @classmethod
+    def from_pairs(cls, rows: Int64, values: Int64, n_rows: int) -> Lists:
+        """Lists of (row, value) pairs given in any order; each list is sorted, repeated values stand once."""
+        pairs = np.unique(np.stack([rows, values], axis=1).astype(np.int64).reshape(-1, 2), axis=0)
+        return cls(starts_of(pairs[:, 0], n_rows), pairs[:, 1].copy())
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.starts) - 1
+
+    @property
+    def sizes(self) -> Int64:
+        """Length of each list, (n_rows,)."""
+        return np.diff(self.starts)
+
+    @property
+    def rows(self) -> Int64:
+        """The row of each value, (n_values,), ascending."""
+        return np.repeat(np.arange(len(self)), self.sizes)
+
+    def take(self, rows: Int64) -> Lists:
+        """The lists of these rows, in this order."""
+        sizes = self.sizes[rows]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        picked = np.repeat(self.starts[rows] - starts[:-1], sizes) + np.arange(starts[-1])
+        return Lists(starts, self.values[picked])
+
+    def contains(self, rows: Int64, values: Int64) -> Bool:
+        """Whether the list of each given row holds the value beside it, (n,)."""
+        if not len(self.values) or not len(values):
+            return np.zeros(len(values), bool)
+        span = int(max(self.values.max(), values.max())) + 1
+        return member_of(rows * span + values, self.rows * span + self.values)
+
+
+def starts_of(sorted_rows: Int64, n_rows: int) -> Int64:
+    """Where each row begins in an ascending array of row numbers, int64 (n_rows + 1,)."""
+    return np.searchsorted(sorted_rows, np.arange(n_rows + 1)).astype(np.int64)
+
+
+def member_of(values: Int64, members: Int64) -> Bool:
+    """Whether each value is among the members, (n,)."""
+    if not len(members):
+        return np.zeros(len(values), bool)
+    ordered = np.unique(members)
+    spot = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    return np.equal(ordered[spot], values)
+
+
+def count_before(flags: Bool, starts: Int64) -> Int64:
+    """How many flags of the same row are set before each place, (n,)."""
+    running = _running_count(flags)
+    return running[:-1] - np.repeat(running[starts[:-1]], np.diff(starts))
+
+
+def count_per_row(flags: Bool, starts: Int64) -> Int64:
+    """How many flags are set in each row, (n_rows,)."""
+    running = _running_count(flags)
+    return running[starts[1:]] - running[starts[:-1]]
+
+
+def _running_count(flags: Bool) -> Int64:
+    running = np.zeros(len(flags) + 1, np.int64)
+    np.cumsum(flags, out=running[1:])
+    return running
+
+
+def first_of_kind(rows: Int64, kinds: Int64, allowed: Bool) -> Bool:
+    """Whether each allowed place is the first of its kind among the allowed places of its row, (n,)."""
+    first = np.zeros(len(rows), bool)
+    places = np.flatnonzero(allowed)
+    if len(places):
+        span = int(kinds[places].max()) + 1
+        _, index = np.unique(rows[places] * span + kinds[places], return_index=True)
+        first[places[index]] = True
+    return first
+
+
+def quantile_per_row(scores: Float64, starts: Int64, q: float) -> Float64:
+    """The q-quantile of each row's scores, linear between neighbours, (n_rows,); NaN for an empty row."""
+    sizes = np.diff(starts)
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    ordered = scores[np.lexsort((scores, rows))]
+    out = np.full(len(sizes), np.nan)
+    some = sizes > 0
+    spot = starts[:-1][some] + q * (sizes[some] - 1)
+    low = np.floor(spot).astype(np.int64)
+    high = np.ceil(spot).astype(np.int64)
+    weight = spot - low
+    out[some] = ordered[low] * (1 - weight) + ordered[high] * weight
+    return out
+
+
+def pair_products(left: Float32, right: Float32, left_index: Int64, right_index: Int64) -> Float32:
+    """Inner products of chosen pairs of rows, float32 (n,).
+
+    Pairs that share left rows are multiplied together in small blocks, which reads each vector a few times
+    instead of once a pair.
+
+    Args:
+        left: (n_left, dim).
+        right: (n_right, dim).
+        left_index: row of `left` of each pair, ascending.
+        right_index: row of `right` of each pair.
+    """
+    out = np.empty(len(left_index), np.float32)
+    edges = np.searchsorted(left_index, np.arange(0, len(left) + _PRODUCT_ROWS, _PRODUCT_ROWS))
+    for block, (begin, end) in enumerate(itertools.pairwise(edges)):
+        if begin == end:
+            continue
+        first = block * _PRODUCT_ROWS
+        columns, inverse = np.unique(right_index[begin:end], return_inverse=True)
+        product = left[first : first + _PRODUCT_ROWS] @ right[columns].T
+        out[begin:end] = product[left_index[begin:end] - first, inverse]
+    return out
+
+
+def robust_spread(scores: npt.NDArray[Any]) -> Float64:  # Any: float32 or float64
+    """Median absolute deviation from the median along the last axis, in the units of the scores, at least 0."""
+    middle = np.median(scores, axis=-1, keepdims=True)
+    return np.asarray(np.median(np.abs(scores - middle), axis=-1), np.float64)

@@ -1,0 +1,114 @@
+"""From candidates to decisions: closure, margin, choice. Every candidate gets a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from datagen.selection.arrays import (
+    Bool,
+    Float32,
+    Float64,
+    Int64,
+    Lists,
+    count_before,
+    count_per_row,
+    first_of_kind,
+    starts_of,
+)
+from datagen.selection.closure import Closure
+
+
+class Reason(IntEnum):
+    """Why a candidate is or is not a negative; the names are what the ledger says."""
+
+    SELECTED = 0
+    SURPLUS = 1
+    """May be a negative, but better ones were enough."""
+    KNOWN_POSITIVE = 2
+    QUERY_TEXT = 3
+    POSITIVE_TEXT = 4
+    SIBLING_POSITIVE = 5
+    """Says the same as a positive of a query of equal text."""
+    NEAR_POSITIVE = 6
+    """Among the documents nearest to a positive."""
+    MARGIN = 7
+    REPEATED_TEXT = 8
+    """Says the same as a better candidate of the same query."""
+
+    @property
+    def label(self) -> str:
+        """The word in the ledger."""
+        return self.name.lower()
+
+
+Reasons = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidates of a block of queries, query by query, best first."""
+
+    rows: Int64
+    """Query of each candidate, numbered within the block, ascending, (n,)."""
+    documents: Int64
+    """Document of each candidate, (n,)."""
+    ranks: npt.NDArray[np.int32]
+    """Place in the search result, from 1, known positives counted, (n,)."""
+    scores: Float32
+    """Teacher score, higher is closer, (n,)."""
+
+    def keep(self, chosen: Bool) -> Candidates:
+        """The chosen candidates, in the same order."""
+        return Candidates(self.rows[chosen], self.documents[chosen], self.ranks[chosen], self.scores[chosen])
+
+
+def from_search(scores: Float32, positions: Int64, rows: Int64) -> Candidates:
+    """Candidates of a search result.
+
+    Args:
+        scores: (n_queries, k), best first.
+        positions: document of each score, (n_queries, k).
+        rows: number of each query within the block, (n_queries,), ascending.
+    """
+    n, k = scores.shape
+    ranks = np.tile(np.arange(1, k + 1, dtype=np.int32), n)
+    return Candidates(np.repeat(rows, k), positions.ravel(), ranks, scores.ravel())
+
+
+def judge(candidates: Candidates, closure: Closure, near: Lists, limits: Float64) -> Reasons:
+    """What closure and margin say of each candidate: a reason against it, or `SURPLUS` when there is none.
+
+    Where several reasons hold, the first in the order of `Reason` is given.
+
+    Args:
+        candidates: the candidates of the block.
+        closure: of the block's queries.
+        near: documents nearest to the positives of each query.
+        limits: highest score of a negative of each query, (n_queries,).
+    """
+    rows, documents = candidates.rows, candidates.documents
+    reasons = np.full(len(rows), Reason.SURPLUS, np.int8)
+    reasons[candidates.scores.astype(np.float64) > limits[rows]] = Reason.MARGIN
+    reasons[near.contains(rows, documents)] = Reason.NEAR_POSITIVE
+    reasons[closure.sibling_positive(rows, documents)] = Reason.SIBLING_POSITIVE
+    reasons[closure.positive_text(rows, documents)] = Reason.POSITIVE_TEXT
+    reasons[closure.query_text(rows, documents)] = Reason.QUERY_TEXT
+    reasons[closure.known_positive(rows, documents)] = Reason.KNOWN_POSITIVE
+    eligible = reasons == Reason.SURPLUS
+    repeated = eligible & ~first_of_kind(rows, closure.document_group[documents], eligible)
+    reasons[repeated] = Reason.REPEATED_TEXT
+    return reasons
+
+
+def choose_top(rows: Int64, eligible: Bool, wanted: int, n_rows: int) -> Bool:
+    """The first `wanted` eligible candidates of each query, (n,)."""
+    return eligible & (count_before(eligible, starts_of(rows, n_rows)) < wanted)
+
+
+def eligible_per_query(rows: Int64, reasons: Reasons, n_rows: int) -> Int64:
+    """How many candidates of each query have no reason against them, (n_rows,)."""
+    return count_per_row(reasons == Reason.SURPLUS, starts_of(rows, n_rows))

@@ -1,0 +1,225 @@
+"""Denoise: a reranker checks what the margin let through, in rounds, until each query has its clean negatives.
+
+The outcome is three-way: negative (clearly below the positive for both scorers), ignored (in doubt), and positive
+(clearly above the known positive for both; only when promotion is asked for).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from datagen import shards
+from datagen.backends.protocols import Backends, Float32, Int64
+from datagen.config import DenoiseConfig, RunConfig, StageName
+from datagen.documents import render_documents
+from datagen.report.ledger import count_ledger
+from datagen.run_folder import Counts
+from datagen.scores import PairScores, Texts
+from datagen.selection.arrays import Bool, Float64, count_per_row, quantile_per_row, starts_of
+from datagen.selection.denoise import DenoiseRule, RerankerScale, measure_scale, next_round, reranker_limits
+from datagen.selection.select import choose_top
+from datagen.stages.base import Work
+from datagen.storage import make_folder
+from datagen.tables import DECISION_IGNORED, DECISION_NEGATIVE, DECISION_POSITIVE
+
+_UNIT_PARTS = 8
+"""Ledger parts decided together: more share the token vectors of their documents, fewer need less memory."""
+_OPEN = ("selected", "surplus")
+_DOUBTED = ("margin", "near_positive")
+"""Reasons of the teacher that a promotion may overrule."""
+
+
+class Denoise:
+    """Reads the ledger; writes it again with reranker scores and final decisions."""
+
+    name: StageName = "denoise"
+    reads = ("candidates", "corpus", "queries")
+    writes = ("candidates",)
+
+    def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
+        """The reranker's identity and the numbers of the decision."""
+        batching = {"batch_tokens", "device", "trust_remote_code"}
+        return {
+            **config.denoise.model_dump(mode="json", exclude=batching),
+            "reranker_scores": backends.reranker_identity(),
+            "num_negatives": config.mine.num_negatives,
+        }
+
+    def run(self, work: Work) -> Counts:
+        """Score, decide, write; pairs scored and cached, removed, promoted."""
+        desk = _open_desk(work)
+        parts = sorted(work.source("candidates").glob("*.parquet"))
+        units = [parts[i : i + _UNIT_PARTS] for i in range(0, len(parts), _UNIT_PARTS)]
+        scale = _measure(desk, units, work)
+        folder = work.partial / "candidates"
+        make_folder(folder)
+        with work.progress.step("denoise", len(units), "blocks") as advance:
+            for unit in units:
+                _decide_parts(desk, scale, unit, folder)
+                advance(1)
+        counts = count_ledger(folder, desk.n_queries, work.config.mine.num_negatives)
+        return {**counts, **desk.tally, "positive_spread": round(scale.spread, 4), "floor": round(scale.floor, 4)}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every unit of queries is decided with."""
+
+    config: DenoiseConfig
+    wanted: int
+    backends: Backends
+    scores: PairScores
+    queries: pl.DataFrame
+    documents: Texts
+    document_numbers: pl.DataFrame
+    tally: dict[str, int]
+
+    @property
+    def n_queries(self) -> int:
+        """Queries of the run."""
+        return len(self.queries)
+
+    @property
+    def rule(self) -> DenoiseRule:
+        """The numbers of the decision."""
+        return DenoiseRule(self.config.margin, self.config.floor_quantile, self.config.promote_margin)
+
+    @property
+    def round_size(self) -> int:
+        """Candidates scored a query and round."""
+        return self.config.round_size or self.backends.reranker().round_size
+
+
+class Unit:
+    """Some consecutive queries with their part of the ledger, and the reranker scores known so far."""
+
+    def __init__(self, desk: Desk, ledger: pl.DataFrame) -> None:
+        """Number the rows; `ledger` is ordered by query."""
+        self._desk = desk
+        self.ledger = ledger
+        self.rows: Int64 = (ledger["query_id"].rle_id().cast(pl.Int64)).to_numpy()
+        ids = ledger.select("query_id").unique(maintain_order=True)
+        self.n_queries = len(ids)
+        self._texts = Texts.of(ids.join(desk.queries, on="query_id", how="left", maintain_order="left")["query"])
+        numbered = ledger.select("doc_id").join(desk.document_numbers, on="doc_id", how="left", maintain_order="left")
+        self._documents: Int64 = numbered["number"].cast(pl.Int64).to_numpy()
+        self.scores: Float32 = np.full(len(ledger), np.nan, np.float32)
+
+    def score(self, chosen: Bool) -> None:
+        """Fill in the scores of the chosen rows."""
+        pairs = self.rows[chosen], self._documents[chosen]
+        desk = self._desk
+        self.scores[chosen], new = desk.scores.ensure(self._texts, desk.documents, pairs, desk.backends.reranker)
+        desk.tally["pairs_scored"] += new
+        desk.tally["pairs_cached"] += int(chosen.sum()) - new
+
+    def reason_is(self, *reasons: str) -> Bool:
+        """Whether each row has one of these reasons."""
+        return self.ledger["reason"].is_in(reasons).to_numpy()
+
+    def positives(self, values: Float32) -> tuple[Float64, Int64]:
+        """The values of the known positives, query by query, and where each query begins."""
+        known = self.reason_is("known_positive")
+        return values[known].astype(np.float64), starts_of(self.rows[known], self.n_queries)
+
+
+def _open_desk(work: Work) -> Desk:
+    corpus = work.read("corpus", ["doc_id", "title", "text"])
+    documents = render_documents(corpus, work.config.teacher.document_template)
+    return Desk(
+        work.config.denoise,
+        work.config.mine.num_negatives,
+        work.backends,
+        PairScores(work.config.cache_folder, work.backends.reranker_identity()),
+        work.read("queries", ["query_id", "query"]),
+        Texts.of(documents),
+        corpus.select("doc_id").with_row_index("number"),
+        {"pairs_scored": 0, "pairs_cached": 0},
+    )
+
+
+def _measure(desk: Desk, units: list[list[Path]], work: Work) -> RerankerScale:
+    """The reranker's unit, from the scores of all known positives."""
+    found: list[Float64] = []
+    with work.progress.step("rerank positives", len(units), "blocks") as advance:
+        for parts in units:
+            known = pl.concat([_read(path).filter(pl.col("reason") == "known_positive") for path in parts])
+            unit = Unit(desk, known)
+            unit.score(np.ones(len(known), bool))
+            found.append(unit.scores.astype(np.float64))
+            advance(1)
+    return measure_scale(desk.rule, np.concatenate(found))
+
+
+def _decide_parts(desk: Desk, scale: RerankerScale, parts: list[Path], folder: Path) -> None:
+    """Decide some ledger parts together and write each under its own name, unless that is done."""
+    if all((folder / path.name).exists() for path in parts):
+        return
+    tables = [_read(path) for path in parts]
+    decided = decide(Unit(desk, pl.concat(tables)), desk, scale)
+    begin = 0
+    for path, table in zip(parts, tables, strict=True):
+        shards.write_part(folder / path.name, "candidates", decided.slice(begin, len(table)))
+        begin += len(table)
+
+
+def decide(unit: Unit, desk: Desk, scale: RerankerScale) -> pl.DataFrame:
+    """The ledger of a unit with reranker scores and final decisions."""
+    unit.score(unit.reason_is("known_positive"))
+    below, above = reranker_limits(desk.rule, scale, *unit.positives(unit.scores))
+    open_ = unit.reason_is(*_OPEN)
+    clean = _score_in_rounds(unit, desk, open_, below)
+    promoted = _promote(unit, desk, above)
+    selected = choose_top(unit.rows, clean, desk.wanted, unit.n_queries)
+    doubted = open_ & ~clean & ~np.isnan(unit.scores)
+    surplus = open_ & ~selected & ~doubted
+    reason: pl.Expr = pl.col("reason")
+    for flags, word in ((surplus, "surplus"), (doubted, "reranker"), (selected, "selected"), (promoted, "promoted")):
+        reason = pl.when(pl.Series(flags)).then(pl.lit(word)).otherwise(reason)
+    decision = (
+        pl.when(pl.Series(selected))
+        .then(pl.lit(DECISION_NEGATIVE))
+        .when(pl.Series(promoted))
+        .then(pl.lit(DECISION_POSITIVE))
+        .otherwise(pl.lit(DECISION_IGNORED))
+    )
+    return unit.ledger.with_columns(
+        pl.Series("reranker_score", unit.scores, dtype=pl.Float32, nan_to_null=True),
+        decision.alias("decision"),
+        reason.alias("reason"),
+    )
+
+
+def _score_in_rounds(unit: Unit, desk: Desk, open_: Bool, below: Float64) -> Bool:
+    """Which open candidates are clean, once each query has enough of them or all its candidates are scored."""
+    todo = next_round(unit.rows, open_, np.ones(unit.n_queries, bool), desk.round_size)
+    unit.score(todo)
+    first = unit.scores[todo].astype(np.float64), starts_of(unit.rows[todo], unit.n_queries)
+    limit = np.fmax(below, quantile_per_row(*first, 1 - desk.config.max_overruled))
+    clean = open_ & (unit.scores <= limit[unit.rows])
+    while todo.any():
+        unfinished = count_per_row(clean, starts_of(unit.rows, unit.n_queries)) < desk.wanted
+        todo = next_round(unit.rows, open_ & np.isnan(unit.scores), unfinished, desk.round_size)
+        unit.score(todo)
+        clean = open_ & (unit.scores <= limit[unit.rows])
+    return clean
+
+
+def _promote(unit: Unit, desk: Desk, above: Float64) -> Bool:
+    """Candidates that both scorers put clearly above the known positive."""
+    teacher = unit.ledger["teacher_score"].to_numpy()
+    middle = quantile_per_row(*unit.positives(teacher), 0.5)
+    better = unit.reason_is(*_DOUBTED) & (teacher >= middle[unit.rows])
+    asked = choose_top(unit.rows, better, desk.config.promote_depth, unit.n_queries)
+    unit.score(asked)
+    return asked & (unit.scores >= above[unit.rows])
+
+
+def _read(path: Path) -> pl.DataFrame:
+    return pl.read_parquet(path, glob=False)

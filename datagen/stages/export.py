@@ -1,0 +1,60 @@
+"""Export: the ledger's decisions joined with the texts, one row a query, in parquet shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from datagen import shards
+from datagen.backends.protocols import Backends
+from datagen.config import RunConfig, StageName
+from datagen.documents import render_documents
+from datagen.run_folder import Counts
+from datagen.stages.base import Work
+from datagen.tables import DECISION_NEGATIVE, DECISION_POSITIVE, NEGATIVE, POSITIVE
+
+_IS_NEGATIVE = pl.col("decision") == DECISION_NEGATIVE
+_IS_POSITIVE = (pl.col("decision") == DECISION_POSITIVE) | (pl.col("reason") == "known_positive")
+
+
+class Export:
+    """Reads ledger, queries and corpus; writes the training shards."""
+
+    name: StageName = "export"
+    reads = ("candidates", "queries", "corpus")
+    writes = ("train",)
+
+    def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
+        """The shard size, and how a document is put together."""
+        return {**config.export.model_dump(mode="json"), "document_template": config.teacher.document_template}
+
+    def run(self, work: Work) -> Counts:
+        """Write the shards; rows, files, bytes."""
+        rows = work.write("train", _shards(work))
+        files = list((work.partial / "train").glob("*.parquet"))
+        return {"rows": rows, "files": len(files), "bytes": sum(path.stat().st_size for path in files)}
+
+
+def _shards(work: Work) -> Iterator[pl.DataFrame]:
+    corpus = work.read("corpus", ["doc_id", "title", "text"])
+    documents = corpus.select("doc_id", text=render_documents(corpus, work.config.teacher.document_template))
+    queries = work.read("queries", ["query_id", "query", "instruction"])
+    ledger = shards.scan(work.source("candidates")).filter(_IS_NEGATIVE | _IS_POSITIVE)
+    with work.progress.step("export", len(queries), "queries") as advance:
+        for part in shards.slices(queries, work.config.export.rows_per_shard):
+            yield _training_rows(part, ledger, documents)
+            advance(len(part))
+
+
+def _training_rows(queries: pl.DataFrame, ledger: pl.LazyFrame, documents: pl.DataFrame) -> pl.DataFrame:
+    """One row for each query, in the order of the queries; lists in the order of the ledger, best first."""
+    chosen = ledger.join(queries.lazy().select("query_id"), on="query_id", how="semi", maintain_order="left").collect()
+    chosen = chosen.join(documents, on="doc_id", how="left", maintain_order="left")
+    rows = queries
+    for name, wanted, kind in (("positives", _IS_POSITIVE, POSITIVE), ("negatives", _IS_NEGATIVE, NEGATIVE)):
+        fields = [kind.field(i).name for i in range(kind.num_fields)]
+        lists = chosen.filter(wanted).group_by("query_id", maintain_order=True).agg(pl.struct(fields).alias(name))
+        rows = rows.join(lists, on="query_id", how="left", maintain_order="left")
+    return rows.with_columns(pl.col("positives", "negatives").fill_null([]))

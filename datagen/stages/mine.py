@@ -1,0 +1,181 @@
+"""Mine: the nearest documents of each query, and which of them may be its negatives.
+
+Queries are searched in blocks; each block becomes one part of the ledger, so that a run that was killed goes on
+with the next block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from datagen import shards
+from datagen.backends.protocols import Backends, Float32, Int64, Role, SearchIndex
+from datagen.config import RunConfig, StageName
+from datagen.documents import render_documents, text_groups
+from datagen.mining import Found, Miner
+from datagen.report.ledger import count_ledger
+from datagen.run_folder import Counts
+from datagen.selection.closure import Closure, build_closure
+from datagen.selection.select import Reason, choose_top
+from datagen.stages.base import Work
+from datagen.storage import make_folder
+from datagen.tables import DECISION_IGNORED, DECISION_NEGATIVE
+from datagen.vectors import TextVectors, open_vectors
+
+_ADD_BLOCK = 65_536
+
+
+class Mine:
+    """Reads corpus, queries and pairs; writes the ledger of candidates."""
+
+    name: StageName = "mine"
+    reads = ("corpus", "queries", "pairs")
+    writes = ("candidates",)
+
+    def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
+        """The mining settings, the seed, and how many candidates a reranker wants in reserve."""
+        return {**config.mine.model_dump(mode="json"), "seed": config.seed, "wanted": _wanted(config)}
+
+    def run(self, work: Work) -> Counts:
+        """Search, judge and choose, block by block; rejected per reason, queries short, score quantiles."""
+        task = _prepare(work)
+        folder = work.partial / "candidates"
+        make_folder(folder)
+        blocks = np.array_split(np.arange(task.n_queries), -(-task.n_queries // work.config.mine.query_block))
+        with work.progress.step("mine", task.n_queries, "queries") as advance:
+            for number, queries in enumerate(blocks):
+                path = folder / shards.part_name(number)
+                if not path.exists():
+                    shards.write_part(path, "candidates", task.ledger(queries))
+                advance(len(queries))
+        return count_ledger(folder, task.n_queries, work.config.mine.num_negatives)
+
+
+@dataclass(frozen=True)
+class MiningTask:
+    """The queries of a run, and all that is needed to mine any block of them."""
+
+    miner: Miner
+    closure: Closure
+    query_vectors: TextVectors
+    query_places: Int64
+    query_ids: pl.Series
+    document_ids: pl.Series
+
+    @property
+    def n_queries(self) -> int:
+        """Queries to mine for."""
+        return len(self.query_ids)
+
+    def ledger(self, queries: Int64) -> pl.DataFrame:
+        """All candidates of a block of queries with decision and reason, query by query, best first.
+
+        Known positives that the search did not reach follow at the end of their query with rank 0.
+        """
+        closure = self.closure.take(queries)
+        found = self.miner.mine(self.query_vectors.take(self.query_places[queries]), closure)
+        candidates, reasons = found.candidates, found.reasons.copy()
+        wanted = self.miner.config.num_negatives
+        reasons[choose_top(candidates.rows, reasons == Reason.SURPLUS, wanted, len(queries))] = Reason.SELECTED
+        rows = pl.DataFrame(
+            {
+                "row": candidates.rows,
+                "document": candidates.documents,
+                "rank": candidates.ranks,
+                "teacher_score": candidates.scores,
+                "reason": reasons,
+            }
+        )
+        return self._named(_with_positives(rows, closure, found), queries)
+
+    def _named(self, rows: pl.DataFrame, queries: Int64) -> pl.DataFrame:
+        labels = pl.Series([reason.label for reason in Reason])
+        selected = pl.col("reason") == int(Reason.SELECTED)
+        return rows.select(
+            query_id=self.query_ids.gather(queries[rows["row"].to_numpy()]),
+            doc_id=self.document_ids.gather(rows["document"]),
+            source=pl.lit("dense"),
+            rank="rank",
+            teacher_score="teacher_score",
+            decision=pl.when(selected).then(pl.lit(DECISION_NEGATIVE)).otherwise(pl.lit(DECISION_IGNORED)),
+            reason=labels.gather(rows["reason"]),
+        )
+
+
+def _with_positives(rows: pl.DataFrame, closure: Closure, found: Found) -> pl.DataFrame:
+    """The candidates with every known positive among them, each with its exact score."""
+    known = pl.DataFrame(
+        {
+            "row": closure.positives.rows,
+            "document": closure.positives.values,
+            "exact": found.positive_scores,
+        }
+    )
+    merged = rows.join(known, on=["row", "document"], how="full", coalesce=True, maintain_order="left_right")
+    return merged.with_columns(
+        pl.col("rank").fill_null(0),
+        pl.coalesce("exact", "teacher_score").alias("teacher_score"),
+        pl.col("reason").fill_null(int(Reason.KNOWN_POSITIVE)),
+    ).sort("row", maintain_order=True)
+
+
+def _wanted(config: RunConfig) -> int:
+    spare = config.denoise.spare_candidates if config.denoise.enabled else 0
+    return config.mine.num_negatives + spare
+
+
+def _prepare(work: Work) -> MiningTask:
+    corpus = work.read("corpus", ["doc_id", "title", "text"])
+    queries = work.read("queries", ["query_id", "query"])
+    documents = render_documents(corpus, work.config.teacher.document_template)
+    document_vectors, document_places = _ensure(work, documents, "document")
+    query_vectors, query_places = _ensure(work, queries["query"], "query")
+    document_group, query_group = text_groups(documents, queries["query"])
+    pairs = _positive_pairs(work, queries["query_id"], corpus["doc_id"])
+    closure = build_closure(pairs, query_group.to_numpy(), document_group.to_numpy())
+    vectors_of = partial(_vectors_of, document_vectors, document_places)
+    sample = vectors_of(_sample(len(corpus), work.config.mine.reference_sample, work.config.seed))
+    index = _build_index(work, vectors_of, len(corpus), document_vectors.dim)
+    miner = Miner(work.config.mine, _wanted(work.config), index, len(corpus), vectors_of, sample)
+    return MiningTask(miner, closure, query_vectors, query_places, queries["query_id"], corpus["doc_id"])
+
+
+def _ensure(work: Work, texts: pl.Series, role: Role) -> tuple[TextVectors, Int64]:
+    vectors = open_vectors(work.config, work.backends, role)
+    places, _ = vectors.ensure(texts, work.backends.teacher, work.progress)
+    return vectors, places
+
+
+def _vectors_of(vectors: TextVectors, places: Int64, documents: Int64) -> Float32:
+    return vectors.take(places[documents])
+
+
+def _positive_pairs(work: Work, query_ids: pl.Series, document_ids: pl.Series) -> tuple[Int64, Int64]:
+    """Query number and document number of each known positive."""
+    pairs = work.read("pairs", ["query_id", "doc_id", "relevance"]).filter(pl.col("relevance") > 0)
+    queries = pl.DataFrame({"query_id": query_ids}).with_row_index("query")
+    documents = pl.DataFrame({"doc_id": document_ids}).with_row_index("document")
+    joined = pairs.join(queries, on="query_id").join(documents, on="doc_id")
+    return joined["query"].cast(pl.Int64).to_numpy(), joined["document"].cast(pl.Int64).to_numpy()
+
+
+def _sample(n_documents: int, size: int, seed: int) -> Int64:
+    if n_documents <= size:
+        return np.arange(n_documents)
+    return np.sort(np.random.default_rng(seed).choice(n_documents, size, replace=False))
+
+
+def _build_index(work: Work, vectors_of: Callable[[Int64], Float32], n_documents: int, dim: int) -> SearchIndex:
+    index = work.backends.index(dim)
+    with work.progress.step("index", n_documents, "documents") as advance:
+        for begin in range(0, n_documents, _ADD_BLOCK):
+            numbers = np.arange(begin, min(begin + _ADD_BLOCK, n_documents))
+            index.add(vectors_of(numbers))
+            advance(len(numbers))
+    return index

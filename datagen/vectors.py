@@ -1,0 +1,105 @@
+"""Teacher vectors of texts: embedded once, kept in the cache, read from there ever after.
+
+The folder of a store is named by all that decides a vector but the text (weights, role, prompt, length, dtype), the
+key of a row is the hash of the text. So a second run embeds only what is new, and a changed model or prompt
+can never meet vectors of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from datagen.backends.protocols import Backends, Float32, Int64, Role, Teacher
+from datagen.config import RunConfig
+from datagen.errors import BackendError
+from datagen.progress import Progress
+from datagen.store import ArrayStore, Keys, hash_texts
+
+PLURALS: dict[Role, str] = {"query": "queries", "document": "documents"}
+
+PART_CHARACTERS = 2_000_000
+"""Text embedded between two commits: what a kill costs at most."""
+
+
+class TextVectors:
+    """The vectors of one role of one teacher."""
+
+    def __init__(self, cache: Path, identity: str, role: Role, *, exact: bool) -> None:
+        """Name the store; `exact` keeps float32 instead of float16."""
+        self.role: Role = role
+        self._store = ArrayStore(cache / "vectors" / f"{identity}-{role}", np.float32 if exact else np.float16)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector; 0 before the first is embedded."""
+        return self._store.width
+
+    def ensure(self, texts: pl.Series, teacher: Callable[[], Teacher], progress: Progress) -> tuple[Int64, int]:
+        """Embed the texts that the store lacks.
+
+        Longest texts go first, in parts that are committed one by one, in an order that depends on the missing texts
+        alone: a run that was killed goes on with the very batches that an undisturbed one has.
+
+        Returns:
+            Where each text's vector is in the store, int64 (n,), and how many were embedded now.
+        """
+        keys = hash_texts(texts)
+        self._store.refresh()
+        missing = _first_of_each(keys, self._store.locate(keys) < 0)
+        if len(missing):
+            self._embed(texts, keys, missing, teacher(), progress)
+        return self._store.locate(keys), len(missing)
+
+    def take(self, positions: Int64) -> Float32:
+        """The vectors at these places of the store, float32 (n, dim), rows of unit length."""
+        return self._store.take(positions).astype(np.float32, copy=False)
+
+    def _embed(self, texts: pl.Series, keys: Keys, missing: Int64, teacher: Teacher, progress: Progress) -> None:
+        lengths = texts.str.len_chars().to_numpy()[missing]
+        order = missing[np.lexsort((keys[missing, 1], keys[missing, 0], -lengths.astype(np.int64)))]
+        with progress.step(f"embed {PLURALS[self.role]}", len(order), "texts") as advance:
+            for part in parts_of(order, texts.str.len_chars().to_numpy(), PART_CHARACTERS):
+                vectors = teacher.encode(texts.gather(part).to_list(), self.role)
+                _check(vectors, len(part))
+                self._store.append(keys[part], vectors)
+                advance(len(part))
+
+
+def open_vectors(config: RunConfig, backends: Backends, role: Role) -> TextVectors:
+    """The vector store of the run's teacher for one role."""
+    exact = config.teacher.dtype == "float32"
+    return TextVectors(config.cache_folder, backends.teacher_identity(role), role, exact=exact)
+
+
+def parts_of(order: Int64, sizes: Int64, budget: int) -> Iterator[Int64]:
+    """Consecutive parts of an order, each up to a budget of summed sizes (at least one item).
+
+    What is left after some parts is cut into the same further parts.
+    """
+    begin = 0
+    ends = np.cumsum(sizes[order].astype(np.int64))
+    while begin < len(order):
+        spent = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, spent + budget, side="right")))
+        yield order[begin:end]
+        begin = end
+
+
+def _first_of_each(keys: Keys, wanted: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Int64:
+    frame = pl.DataFrame({"place": np.flatnonzero(wanted), "high": keys[wanted, 0], "low": keys[wanted, 1]})
+    return frame.unique(["high", "low"], keep="first", maintain_order=True)["place"].cast(pl.Int64).to_numpy()
+
+
+def _check(vectors: Float32, expected: int) -> None:
+    if len(vectors) != expected:
+        raise BackendError(f"the teacher gave {len(vectors)} vectors for {expected} texts: it must give one each")
+    bad = int((~np.isfinite(vectors).all(axis=1)).sum())
+    if bad:
+        raise BackendError(
+            f"the teacher gave vectors with NaN or infinite numbers for {bad} of {expected} texts: "
+            "try --dtype float32, or another model"
+        )

@@ -1,0 +1,61 @@
+"""From a model's name to its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datagen.backends.models import find_model, hash_model, is_user_class, load_user_class
+from datagen.errors import BackendMissingError, ConfigError, ModelLoadError
+
+
+def test_packaged_model_is_the_original(tmp_path: Path) -> None:
+    folder = find_model("packaged:all-MiniLM-L6-v2")
+    assert (folder / "model.safetensors").exists()
+    assert len(hash_model(folder)) == 32
+
+
+def test_unknown_packaged_model_lists_those_that_exist() -> None:
+    with pytest.raises(ConfigError, match="unknown packaged model 'bge': choose one of all-MiniLM-L6-v2"):
+        find_model("packaged:bge")
+
+
+def test_missing_package_gives_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datagen.backends.models.PACKAGED", {"other": ("no_such_module_here", "model")})
+    with pytest.raises(BackendMissingError, match=r"pip install 'datagen\[packaged\]'"):
+        find_model("packaged:other")
+
+
+def test_missing_folder_is_named() -> None:
+    with pytest.raises(ModelLoadError, match=r"model folder './nowhere' does not exist"):
+        find_model("./nowhere")
+
+
+@pytest.mark.parametrize("spec", ["someone/no-such-model", "not a valid id!!"])
+def test_unreachable_hub_says_how_to_point_to_a_folder(spec: str) -> None:
+    with pytest.raises(ModelLoadError, match=r"hub was not reachable .* give its folder"):
+        find_model(spec)
+
+
+def test_hash_changes_with_any_weight_and_not_with_the_readme(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"1")
+    (tmp_path / "b" / "README.md").write_text("other")
+    (tmp_path / "c" / "model.safetensors").write_bytes(b"2")
+    first, same, other = (hash_model(tmp_path / name) for name in ("a", "b", "c"))
+    assert first == same != other
+
+
+def test_user_classes_are_told_from_model_names() -> None:
+    assert is_user_class("package.module:Class")
+    assert not is_user_class("packaged:all")
+    assert not is_user_class("someone/model")
+
+
+def test_user_class_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"cannot load the backend 'datagen.testing:Nothing'"):
+        load_user_class("datagen.testing:Nothing", None)
+    with pytest.raises(ConfigError, match=r"cannot load the backend 'no.such:Thing'"):
+        load_user_class("no.such:Thing", None)

@@ -1,0 +1,57 @@
+"""Decisions on candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from datagen.selection.arrays import Lists
+from datagen.selection.closure import build_closure
+from datagen.selection.select import Candidates, Reason, choose_top, eligible_per_query, from_search, judge
+
+
+def _candidates() -> Candidates:
+    scores = np.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]], np.float32)
+    return from_search(scores, np.array([[0, 1, 2, 3, 4, 5, 6]]), np.array([0]))
+
+
+def test_from_search_numbers_ranks_from_one() -> None:
+    found = from_search(np.ones((2, 3), np.float32), np.arange(6).reshape(2, 3), np.array([4, 7]))
+    assert found.rows.tolist() == [4, 4, 4, 7, 7, 7]
+    assert found.ranks.tolist() == [1, 2, 3, 1, 2, 3]
+
+
+def test_judge_gives_each_candidate_the_first_reason_that_holds() -> None:
+    # Document 0: positive. 1: above the limit and near. 2: above the limit. 3: near. 4: free. 5: text of 4. 6: query.
+    closure = build_closure((np.array([0]), np.array([0])), np.array([16]), np.array([10, 11, 12, 13, 14, 14, 16]))
+    near = Lists.from_pairs(np.array([0, 0, 0]), np.array([0, 1, 3]), 1)
+    reasons = judge(_candidates(), closure, near, np.array([0.65]))
+    assert [Reason(code) for code in reasons] == [
+        Reason.KNOWN_POSITIVE,
+        Reason.NEAR_POSITIVE,
+        Reason.MARGIN,
+        Reason.NEAR_POSITIVE,
+        Reason.SURPLUS,
+        Reason.REPEATED_TEXT,
+        Reason.QUERY_TEXT,
+    ]
+    assert eligible_per_query(_candidates().rows, reasons, 1).tolist() == [1]
+
+
+def test_a_score_at_the_limit_is_allowed() -> None:
+    closure = build_closure((np.array([0]), np.array([0])), np.array([99]), np.arange(7))
+    none = Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), 1)
+    reasons = judge(_candidates(), closure, none, np.array([np.float64(np.float32(0.6))]))
+    assert (reasons == Reason.SURPLUS).tolist() == [False, False, False, True, True, True, True]
+
+
+def test_choose_top_takes_the_first_eligible_of_each_query() -> None:
+    rows = np.array([0, 0, 0, 1, 1, 3])
+    eligible = np.array([False, True, True, True, True, True])
+    assert choose_top(rows, eligible, 1, 4).tolist() == [False, True, False, True, False, True]
+    assert not choose_top(rows, eligible, 0, 4).any()
+
+
+def test_keep_and_labels() -> None:
+    kept = _candidates().keep(np.array([True] + [False] * 5 + [True]))
+    assert kept.documents.tolist() == [0, 6]
+    assert Reason.NEAR_POSITIVE.label == "near_positive"

@@ -1,0 +1,31 @@
+"""How a corpus row becomes one text."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from datagen.documents import render_documents, text_groups
+
+CORPUS = pl.DataFrame({"title": ["Liver", None, ""], "text": ["makes bile ", "alone", "{braces} stay"]})
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{title} {text}", ["Liver makes bile", "alone", "{braces} stay"]),
+        ("{text}", ["makes bile", "alone", "{braces} stay"]),
+        ("passage: {text} ({title})", ["passage: makes bile  (Liver)", "passage: alone ()", "passage: {braces} stay ()"]),
+    ],
+)
+def test_render_documents_fills_the_template(template: str, expected: list[str]) -> None:
+    assert render_documents(CORPUS, template).to_list() == expected
+
+
+def test_text_groups_are_equal_exactly_for_texts_equal_after_normalisation() -> None:
+    documents = pl.Series(["The Liver!", "the  liver", "kidney", "?"])
+    queries = pl.Series(["the liver", "heart", "?"])
+    d, q = text_groups(documents, queries)
+    assert d[0] == d[1] == q[0]
+    assert d[3] == q[2]
+    assert len({d[0], d[2], d[3], q[1]}) == 4

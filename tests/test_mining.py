@@ -1,0 +1,119 @@
+"""The block search: depth on demand, near positives, invariance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from datagen.backends.index_faiss import FaissFlatIndex
+from datagen.backends.protocols import Float32, Int64
+from datagen.config import MineConfig
+from datagen.errors import BackendError
+from datagen.mining import Found, Miner
+from datagen.selection.closure import Closure, build_closure
+from datagen.selection.select import Reason, choose_top
+
+N_QUERIES, N_DOCUMENTS = 60, 900
+
+
+def _unit(n: int, seed: int) -> Float32:
+    vectors = np.random.default_rng(seed).standard_normal((n, 24)).astype(np.float32)
+    unit: Float32 = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def _closure() -> Closure:
+    random = np.random.default_rng(5)
+    pairs = np.repeat(np.arange(N_QUERIES), 2), random.integers(0, N_DOCUMENTS, 2 * N_QUERIES)
+    return build_closure(pairs, np.arange(10_000, 10_000 + N_QUERIES), np.arange(N_DOCUMENTS))
+
+
+def _miner(documents: Float32, wanted: int = 5, **settings: object) -> Miner:
+    index = FaissFlatIndex(documents.shape[1])
+    index.add(documents)
+    config = MineConfig.model_validate({"candidates": 20, "floor_rank": 15, **settings})
+    return Miner(config, wanted, index, len(documents), lambda numbers: documents[numbers], documents[::2])
+
+
+def _negatives(found: Found, n: int = 5) -> list[tuple[int, int]]:
+    chosen = choose_top(found.candidates.rows, found.reasons == Reason.SURPLUS, n, N_QUERIES)
+    return list(zip(found.candidates.rows[chosen].tolist(), found.candidates.documents[chosen].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(4.0, 0.0), (0.25, 0.0), (1.0, 2.0), (3.0, -5.0), (0.7, 0.3)])
+def test_adaptive_chooses_the_same_negatives_for_scaled_and_shifted_scores(scale: float, shift: float) -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    plain = _miner(documents).mine(queries, _closure())
+    # <(√a q, 1), (√a d, b)> = a <q, d> + b, and document neighbourhoods keep their order.
+    moved_queries = np.hstack([np.sqrt(scale) * queries, np.ones((N_QUERIES, 1))]).astype(np.float32)
+    moved_documents = np.hstack([np.sqrt(scale) * documents, np.full((N_DOCUMENTS, 1), shift)]).astype(np.float32)
+    moved = _miner(moved_documents).mine(moved_queries, _closure())
+    np.testing.assert_allclose(moved.positive_scores, scale * plain.positive_scores + shift, atol=1e-4)
+    assert _negatives(moved) == _negatives(plain)
+
+
+def test_relative_depends_on_the_shift_which_adaptive_is_there_to_mend() -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    moved_queries = np.hstack([queries, np.ones((N_QUERIES, 1))]).astype(np.float32)
+    moved_documents = np.hstack([documents, np.full((N_DOCUMENTS, 1), 3.0)]).astype(np.float32)
+    plain = _miner(documents, margin_policy="relative").mine(queries, _closure())
+    moved = _miner(moved_documents, margin_policy="relative").mine(moved_queries, _closure())
+    assert _negatives(moved) != _negatives(plain)
+
+
+def test_a_short_query_is_searched_deeper_and_the_others_are_not() -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    found = _miner(documents, margin_policy="absolute", margin=0.0, max_candidates=800).mine(queries, _closure())
+    depth = np.bincount(found.candidates.rows, minlength=N_QUERIES)
+    eligible = np.bincount(found.candidates.rows[found.reasons == Reason.SURPLUS], minlength=N_QUERIES)
+    assert depth.min() == 22  # candidates and room for two positives
+    assert depth.max() > 22
+    assert ((eligible >= 5) | (depth == 800)).all()
+    for row in np.flatnonzero(depth > 22):
+        at_half = found.candidates.ranks[found.candidates.rows == row] <= depth[row] // 2
+        assert (found.reasons[found.candidates.rows == row][at_half] == Reason.SURPLUS).sum() < 5
+
+
+def test_depth_never_passes_the_corpus() -> None:
+    documents = _unit(9, 1)
+    closure = build_closure((np.array([0]), np.array([3])), np.array([99]), np.arange(9))
+    found = _miner(documents).mine(_unit(1, 0), closure)
+    assert sorted(found.candidates.documents.tolist()) == list(range(9))
+
+
+def test_documents_nearest_to_a_positive_are_set_aside() -> None:
+    documents = _unit(N_DOCUMENTS, 1)
+    documents[7] = documents[3] + 0.01 * documents[8]
+    documents[7] /= np.linalg.norm(documents[7])
+    closure = build_closure((np.array([0]), np.array([3])), np.array([9999]), np.arange(N_DOCUMENTS))
+    settings = {"near_positive_limit": 1, "candidates": N_DOCUMENTS, "margin": 0.0}
+    found = _miner(documents, **settings).mine(documents[:1] * 0.9 + documents[3:4], closure)
+    assert found.reasons[found.candidates.documents == 7].tolist() == [Reason.NEAR_POSITIVE]
+    assert (found.reasons == Reason.NEAR_POSITIVE).sum() == 1
+
+
+def test_one_query_with_many_positives_changes_nothing_for_the_others() -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    rows, positives = np.arange(N_QUERIES), np.arange(N_QUERIES) * 3
+    groups = np.arange(10_000, 10_000 + N_QUERIES), np.arange(N_DOCUMENTS)
+    plain = _miner(documents).mine(queries, build_closure((rows, positives), *groups))
+    many = np.concatenate([rows, np.zeros(600, np.int64)]), np.concatenate([positives, np.arange(200, 800)])
+    skewed = _miner(documents).mine(queries, build_closure(many, *groups))
+    without_first = [pair for pair in _negatives(plain) if pair[0] > 0]
+    assert [pair for pair in _negatives(skewed) if pair[0] > 0] == without_first
+
+
+class BrokenIndex:
+    def add(self, vectors: Float32) -> None:
+        del vectors
+
+    def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
+        return np.full((len(vectors), k), np.nan, np.float32), np.zeros((len(vectors), k), np.int64)
+
+
+def test_scores_that_are_not_finite_stop_the_run() -> None:
+    documents = _unit(20, 1)
+    miner = Miner(MineConfig(margin_policy="relative"), 5, BrokenIndex(), 20, lambda n: documents[n], documents)
+    closure = build_closure((np.array([0]), np.array([3])), np.array([99]), np.arange(20))
+    with pytest.raises(BackendError, match="not finite"):
+        miner.mine(_unit(1, 0), closure)
