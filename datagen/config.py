@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -32,28 +33,39 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class InputConfig(Settings):
     """Where the passages, queries and known positives come from: one of four forms."""
 
-    beir: str | None = Field(None, description="folder with corpus.jsonl, queries.jsonl and qrels (plain or .gz)")
-    corpus: str | None = Field(None, description="file, dataset folder or dataset id with the passages")
-    queries: str | None = Field(None, description="file, dataset folder or dataset id with the queries")
-    qrels: str | None = Field(None, description="file, dataset folder or dataset id with query id, document id, score")
-    pairs: str | None = Field(None, description="file, dataset folder or dataset id with a query and a positive a row")
-    anchor_column: str | None = Field(None, description="column of the query in `pairs` (default: a usual name)")
-    positive_column: str | None = Field(None, description="column of the positive in `pairs` (default: a usual name)")
-    split: str = Field("train", description="split taken from a dataset that has several")
+    beir: str | None = Field(
+        default=None, description="folder with corpus.jsonl, queries.jsonl and qrels (plain or .gz)"
+    )
+    corpus: str | None = Field(default=None, description="file, dataset folder or dataset id with the passages")
+    queries: str | None = Field(default=None, description="file, dataset folder or dataset id with the queries")
+    qrels: str | None = Field(
+        default=None, description="file, dataset folder or dataset id with query id, document id, score"
+    )
+    pairs: str | None = Field(
+        default=None, description="file, dataset folder or dataset id with a query and a positive a row"
+    )
+    anchor_column: str | None = Field(
+        default=None, description="column of the query in `pairs` (default: a usual name)"
+    )
+    positive_column: str | None = Field(
+        default=None, description="column of the positive in `pairs` (default: a usual name)"
+    )
+    split: str = Field(default="train", description="split taken from a dataset that has several")
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         given = {name for name in ("beir", "corpus", "queries", "qrels", "pairs") if getattr(self, name) is not None}
         if given not in ({"beir"}, {"corpus", "queries", "qrels"}, {"pairs"}, {"pairs", "corpus"}, {"corpus"}):
             raise ValueError(
-                f"the input {sorted(given)} is not complete: give `beir`; or `corpus`, `queries` and `qrels`; "
-                "or `pairs` with an optional `corpus`; or `corpus` alone to generate queries for it"
+                f"{', '.join(sorted(given)) or 'nothing'} given, which is not one of the forms of input: give `beir`; "
+                "or `corpus`, `queries` and `qrels`; or `pairs` with an optional `corpus`; or `corpus` alone, to "
+                "generate queries for it"
             )
         return self
 
@@ -66,15 +78,15 @@ class InputConfig(Settings):
 class CleanConfig(Settings):
     """What makes a row unusable before anything is spent on it."""
 
-    min_document_characters: int = Field(1, ge=1, description="shorter documents are dropped")
-    min_query_characters: int = Field(1, ge=1, description="shorter queries are dropped")
+    min_document_characters: int = Field(default=1, ge=1, description="shorter documents are dropped")
+    min_query_characters: int = Field(default=1, ge=1, description="shorter queries are dropped")
 
 
 class GenerateConfig(Settings):
     """How queries are written for passages."""
 
-    llm: str = Field("extractive", description="`extractive`, or a user's `package.module:Class`")
-    queries_per_passage: int = Field(2, ge=1, le=100, description="queries asked for each passage")
+    llm: str = Field(default="extractive", description="`extractive`, or a user's `package.module:Class`")
+    queries_per_passage: int = Field(default=2, ge=1, le=100, description="queries asked for each passage")
     mix: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={
             "inverse_cloze": 1.0,
@@ -85,9 +97,11 @@ class GenerateConfig(Settings):
         },
         description="query kind to weight; weights need not sum to one",
     )
-    cloze_keep: Share = Field(0.1, description="share of inverse-cloze passages that keep the sentence (Lee 2019)")
-    min_query_words: int = Field(2, ge=1, description="shorter queries are rejected")
-    max_query_words: int = Field(40, ge=1, description="longer queries are rejected")
+    cloze_keep: Share = Field(
+        default=0.1, description="share of inverse-cloze passages that keep the sentence (Lee 2019)"
+    )
+    min_query_words: int = Field(default=2, ge=1, description="shorter queries are rejected")
+    max_query_words: int = Field(default=40, ge=1, description="longer queries are rejected")
 
     @field_validator("mix")
     @classmethod
@@ -100,21 +114,29 @@ class GenerateConfig(Settings):
 class TeacherConfig(Settings):
     """The embedder that finds and scores candidates."""
 
-    model: str = Field("packaged:all-MiniLM-L6-v2", description="hub id, folder, packaged:NAME or package.module:Class")
-    revision: str | None = Field(None, description="revision of a hub model")
-    query_prompt: str | None = Field(None, description="put before each query (default: the model's own)")
-    document_prompt: str | None = Field(None, description="put before each document (default: the model's own)")
-    document_template: str = Field("{title} {text}", description="how title and text become one document")
-    dtype: Dtype = Field("auto", description="auto: bfloat16 where the processor has it, else float32")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps …")
-    max_tokens: int | None = Field(None, ge=8, description="cut longer texts (default: the model's own limit)")
-    batch_tokens: int = Field(16_384, ge=256, description="padded tokens in one batch")
-    trust_remote_code: bool = Field(False, description="let a hub model run its own code: only for models you trust")
+    model: str = Field(
+        default="packaged:all-MiniLM-L6-v2", description="hub id, folder, packaged:NAME or package.module:Class"
+    )
+    revision: str | None = Field(default=None, description="revision of a hub model")
+    query_prompt: str | None = Field(default=None, description="put before each query (default: the model's own)")
+    document_prompt: str | None = Field(default=None, description="put before each document (default: the model's own)")
+    document_template: str = Field(default="{title} {text}", description="how title and text become one document")
+    dtype: Dtype = Field(default="auto", description="auto: bfloat16 where the processor has it, else float32")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps …")
+    max_tokens: int | None = Field(default=None, ge=8, description="cut longer texts (default: the model's own limit)")
+    batch_tokens: int = Field(default=16_384, ge=256, description="padded tokens in one batch")
+    trust_remote_code: bool = Field(
+        default=False, description="let a hub model run its own code: only for models you trust"
+    )
 
     @field_validator("document_template")
     @classmethod
     def _names_text(cls, template: str) -> str:
-        if "{text}" not in template or set(_placeholders(template)) - {"title", "text"}:
+        try:
+            named = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        except ValueError as exc:
+            raise ValueError(f"{template!r} cannot be read as a template: {exc}") from exc
+        if "text" not in named or named - {"title", "text"}:
             raise ValueError(f"{template!r} must name {{text}} and may name {{title}}, nothing else")
         return template
 
@@ -122,21 +144,29 @@ class TeacherConfig(Settings):
 class MineConfig(Settings):
     """Which candidates are looked at, and which of them may be negatives."""
 
-    num_negatives: int = Field(5, ge=1, le=1000, description="negatives wanted for each query")
-    candidates: int = Field(100, ge=1, description="nearest documents looked at first, beside the known positives")
-    max_candidates: int = Field(1000, ge=1, description="how deep a query short of negatives is searched")
-    index: str = Field("faiss", description="`faiss` or a user's package.module:Class")
-    margin_policy: MarginPolicy = Field("adaptive", description="what the margin is measured in")
-    margin: float | None = Field(None, ge=0, description="None: 0.5 spreads (adaptive), 0.05 (relative, absolute)")
+    num_negatives: int = Field(default=5, ge=1, le=1000, description="negatives wanted for each query")
+    candidates: int = Field(
+        default=100, ge=1, description="nearest documents looked at first, beside the known positives"
+    )
+    max_candidates: int = Field(default=1000, ge=1, description="how deep a query short of negatives is searched")
+    index: str = Field(default="faiss", description="`faiss` or a user's package.module:Class")
+    margin_policy: MarginPolicy = Field(default="adaptive", description="what the margin is measured in")
+    margin: float | None = Field(
+        default=None, ge=0, description="default by policy: 0.5 spreads (adaptive), 0.05 (relative, absolute)"
+    )
     near_positive_share: Share = Field(
-        0.02, description="adaptive: this share of the corpus, nearest to a positive, is set aside"
+        default=0.02, description="adaptive: this share of the corpus, nearest to a positive, is set aside"
     )
-    positive_score: PositiveScore = Field("quantile", description="which positive the margin looks at")
-    positive_quantile: Share = Field(0.5, description="the quantile of the positives' scores for `quantile`")
+    near_positive_limit: int = Field(default=64, ge=0, description="adaptive: but never more documents than this")
+    positive_score: PositiveScore = Field(default="quantile", description="which positive the margin looks at")
+    positive_quantile: Share = Field(default=0.5, description="the quantile of the positives' scores for `quantile`")
+    floor_rank: int = Field(
+        default=100, ge=1, description="adaptive: a positive that the teacher ranks lower counts as if it ranked here"
+    )
     reference_sample: int = Field(
-        4096, ge=100, description="documents whose scores give a query's spread and a positive's neighbourhood"
+        default=4096, ge=100, description="adaptive: documents whose scores give a query's robust spread"
     )
-    query_block: int = Field(4096, ge=512, description="queries searched at once")
+    query_block: int = Field(default=2048, ge=512, description="queries searched at once")
 
     @property
     def resolved_margin(self) -> float:
@@ -147,23 +177,41 @@ class MineConfig(Settings):
 class DenoiseConfig(Settings):
     """How a second scorer checks what the margin let through."""
 
-    reranker: str = Field("maxsim", description="maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none")
-    revision: str | None = Field(None, description="revision of a hub model")
-    dtype: Dtype = Field("auto", description="auto: bfloat16 where the processor has it, else float32")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps …")
-    max_tokens: int | None = Field(None, ge=8, description="cut longer texts (default: the model's own limit)")
-    batch_tokens: int = Field(16_384, ge=256, description="padded tokens in one batch")
-    round_size: int | None = Field(None, ge=1, description="candidates scored a query and round (default: by reranker)")
-    spare_candidates: int = Field(27, ge=0, description="candidates beyond num_negatives kept ready for the reranker")
-    margin: float = Field(0.5, ge=0, description="a candidate this many spreads below the positive is a negative")
+    reranker: str = Field(
+        default="maxsim", description="maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none"
+    )
+    revision: str | None = Field(default=None, description="revision of a hub model")
+    dtype: Dtype = Field(default="auto", description="auto: bfloat16 where the processor has it, else float32")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps …")
+    max_tokens: int | None = Field(default=None, ge=8, description="cut longer texts (default: the model's own limit)")
+    batch_tokens: int = Field(default=16_384, ge=256, description="padded tokens in one batch")
+    round_size: int | None = Field(
+        default=None, ge=1, description="candidates scored a query and round (default: by reranker)"
+    )
+    spare_candidates: int = Field(
+        default=27, ge=0, description="candidates beyond num_negatives kept ready for the reranker"
+    )
+    margin: float = Field(
+        default=0.5, ge=0, description="a candidate this many spreads below the positive is a negative"
+    )
     floor_quantile: Share = Field(
-        0.05, description="a candidate below this quantile of all positives' scores is a negative in any case"
+        default=0.05, description="a candidate below this quantile of all positives' scores is a negative in any case"
+    )
+    max_overruled: Share = Field(
+        default=0.5,
+        description="share of a query's first candidates that the reranker may set aside for a weak positive",
     )
     promote_margin: float = Field(
-        0.5, ge=0, description="a candidate this many spreads above the positive for both scorers becomes a positive"
+        default=0.5,
+        ge=0,
+        description="a candidate this many spreads above the positive for both scorers becomes a positive",
     )
-    promote_depth: int = Field(0, ge=0, description="candidates above the positive that are checked for promotion")
-    trust_remote_code: bool = Field(False, description="let a hub model run its own code: only for models you trust")
+    promote_depth: int = Field(
+        default=0, ge=0, description="candidates above the positive that are checked for promotion"
+    )
+    trust_remote_code: bool = Field(
+        default=False, description="let a hub model run its own code: only for models you trust"
+    )
 
     @property
     def enabled(self) -> bool:
@@ -174,17 +222,19 @@ class DenoiseConfig(Settings):
 class ExportConfig(Settings):
     """How the training shards are written."""
 
-    rows_per_shard: int = Field(100_000, ge=1, description="queries in one parquet file of train/")
+    rows_per_shard: int = Field(default=100_000, ge=1, description="queries in one parquet file of train/")
 
 
 class RunConfig(Settings):
     """Everything one run depends on."""
 
     out: Path = Field(description="the run folder")
-    seed: int = Field(42, ge=0, description="seed of every choice")
-    stages: tuple[StageName, ...] = Field((), description="what to run (default: what the input calls for)")
-    cache: Path | None = Field(None, description="vectors and reranker scores, shared by runs (default ~/.cache/datagen)")
-    input: InputConfig
+    seed: int = Field(default=42, ge=0, description="seed of every choice")
+    stages: tuple[StageName, ...] = Field(default=(), description="what to run (default: what the input calls for)")
+    cache: Path | None = Field(
+        default=None, description="vectors and reranker scores, shared by runs (default ~/.cache/datagen)"
+    )
+    input: InputConfig = Field(description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`: where the data is")
     clean: CleanConfig = CleanConfig()
     generate: GenerateConfig = GenerateConfig()
     teacher: TeacherConfig = TeacherConfig()
@@ -195,7 +245,19 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _known_order(self) -> Self:
         if list(self.stages) != [name for name in STAGE_ORDER if name in self.stages]:
-            raise ValueError(f"stages run in the order {', '.join(STAGE_ORDER)}, each at most once: {self.stages}")
+            raise ValueError(
+                f"stages are {', '.join(self.stages)}, but they run in the order {', '.join(STAGE_ORDER)}, each at "
+                "most once"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _queries_from_somewhere(self) -> Self:
+        if not self.input.has_queries and {"embed", "mine"} & set(self.stages) and "generate" not in self.stages:
+            raise ValueError(
+                "the input has passages but no queries to mine negatives for: give `queries` and `qrels`, or `pairs`, "
+                "or `beir`; or have queries written first (`datagen generate`, then `mine-negatives --run`)"
+            )
         return self
 
     @property
@@ -208,13 +270,12 @@ class RunConfig(Settings):
     @property
     def cache_folder(self) -> Path:
         """Where vectors and scores are kept."""
-        return self.cache or Path.home() / ".cache" / "datagen"
+        return self.cache or default_cache()
 
 
-def _placeholders(template: str) -> list[str]:
-    from string import Formatter
-
-    return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+def default_cache() -> Path:
+    """Where vectors and scores are kept unless a run says otherwise."""
+    return Path.home() / ".cache" / "datagen"
 
 
 def build_config(values: dict[str, Any]) -> RunConfig:  # Any: unvalidated input
@@ -238,7 +299,7 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> RunConfi
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise ConfigError(f"cannot read settings from {path}: {exc}") from exc
+        raise ConfigError(f"cannot read settings from {path}: {' '.join(str(exc).split())}") from exc
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold settings as `name: value` lines, not {type(values).__name__}")
     return build_config(merge(values, overrides or {}))
@@ -273,14 +334,23 @@ def _explain(error: dict[str, Any]) -> str:  # Any: pydantic's own error record
     if error["type"] == "extra_forbidden":
         return f"unknown setting {name!r}: choose among {', '.join(_fields_beside(error['loc']))}"
     if error["type"] == "missing":
-        return f"setting {name!r} is missing: {_description(error['loc'])}"
+        return f"setting {name!r} is missing: give {_description(error['loc'])}"
     if error["type"] == "value_error":
         return f"{name}: {error['ctx']['error']}" if name else str(error["ctx"]["error"])
-    return f"setting {name!r} is {error['input']!r}, but: {str(error['msg']).lower()}"
+    about = _description(error["loc"])
+    return f"setting {name!r} is {error['input']!r}: {_allowed(error)}" + (f" ({about})" if about else "")
+
+
+def _allowed(error: dict[str, Any]) -> str:  # Any: pydantic's own error record
+    if error["type"] == "model_type":
+        return f"it must be a section with settings such as {', '.join(_fields_beside((*error['loc'], '')))}"
+    if error["type"] == "tuple_type":
+        return "it must be a list"
+    return str(error["msg"]).replace("Input should", "it must")
 
 
 def _setting_name(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc)
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
 
 
 def _section(loc: tuple[int | str, ...]) -> type[BaseModel]:

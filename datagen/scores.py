@@ -11,6 +11,7 @@ import polars as pl
 
 from datagen.backends.protocols import Float32, Int64, Reranker, RerankPairs
 from datagen.errors import BackendError
+from datagen.progress import Progress
 from datagen.store import ArrayStore, Keys, hash_pairs, hash_texts
 from datagen.vectors import PART_CHARACTERS, parts_of
 
@@ -42,6 +43,7 @@ class PairScores:
         documents: Texts,
         pairs: tuple[Int64, Int64],
         reranker: Callable[[], Reranker],
+        progress: Progress,
     ) -> tuple[Float32, int]:
         """Scores of the pairs, float32 (n,), and how many were computed now.
 
@@ -57,13 +59,21 @@ class PairScores:
         missing = np.flatnonzero(self._store.locate(keys) < 0)
         _, first = np.unique(keys[missing], axis=0, return_index=True)
         missing = missing[first]
-        order = missing[_document_order(documents, document[missing], keys[missing])]
-        sizes = queries.lengths[query] + documents.lengths[document]
-        for part in parts_of(order, sizes, PART_CHARACTERS):
-            scores = reranker().score(RerankPairs(queries.texts, documents.texts, query[part], document[part]))
-            _check(scores, len(part))
-            self._store.append(keys[part], scores[:, None])
-        return self._store.take(self._store.locate(keys))[:, 0] if len(keys) else np.empty(0, np.float32), len(missing)
+        if len(missing):
+            order = missing[_document_order(documents, document[missing], keys[missing])]
+            sizes = queries.lengths[query] + documents.lengths[document]
+            with progress.step("rerank", len(order), "pairs") as advance:
+                for part in parts_of(order, sizes, PART_CHARACTERS):
+                    scores = reranker().score(RerankPairs(queries.texts, documents.texts, query[part], document[part]))
+                    _check(scores, len(part))
+                    self._store.append(keys[part], scores[:, None])
+                    advance(len(part))
+        return self._read(keys), len(missing)
+
+    def _read(self, keys: Keys) -> Float32:
+        if not len(keys):
+            return np.empty(0, np.float32)
+        return self._store.take(self._store.locate(keys))[:, 0]
 
 
 def _document_order(documents: Texts, document: Int64, keys: Keys) -> Int64:

@@ -5,6 +5,7 @@ Name them like any user's own: `--teacher datagen.testing:HashingTeacher --reran
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -69,6 +70,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
+@functools.cache
 def _direction(word: str) -> Float32:
     seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
     return np.random.default_rng(seed).standard_normal(_DIM, np.float32)

@@ -15,7 +15,10 @@ CORPUS = pl.DataFrame({"title": ["Liver", None, ""], "text": ["makes bile ", "al
     [
         ("{title} {text}", ["Liver makes bile", "alone", "{braces} stay"]),
         ("{text}", ["makes bile", "alone", "{braces} stay"]),
-        ("passage: {text} ({title})", ["passage: makes bile  (Liver)", "passage: alone ()", "passage: {braces} stay ()"]),
+        (
+            "passage: {text} ({title})",
+            ["passage: makes bile  (Liver)", "passage: alone ()", "passage: {braces} stay ()"],
+        ),
     ],
 )
 def test_render_documents_fills_the_template(template: str, expected: list[str]) -> None:

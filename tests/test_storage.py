@@ -44,7 +44,11 @@ def test_a_refusing_disk_gets_one_sentence(tmp_path: Path, code: int, words: str
 def test_a_really_full_disk_is_named(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
-    with pytest.raises(StorageError, match="disk is full"), storage.guard_disk(tmp_path), Path("/dev/full").open("w") as f:
+    with (
+        pytest.raises(StorageError, match="disk is full"),
+        storage.guard_disk(tmp_path),
+        Path("/dev/full").open("w") as f,
+    ):
         f.write("x")
 
 

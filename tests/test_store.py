@@ -83,7 +83,10 @@ def test_texts_are_embedded_once_each_longest_first(tmp_path: Path) -> None:
 
 def test_other_identity_or_role_never_meets_these_vectors(tmp_path: Path) -> None:
     _vectors(tmp_path).ensure(TEXTS, CountingTeacher, SilentProgress())
-    for store in (TextVectors(tmp_path, "other", "document", exact=True), TextVectors(tmp_path, "identity", "query", exact=True)):
+    for store in (
+        TextVectors(tmp_path, "other", "document", exact=True),
+        TextVectors(tmp_path, "identity", "query", exact=True),
+    ):
         assert store.ensure(TEXTS, CountingTeacher, SilentProgress())[1] == 3
 
 
@@ -135,10 +138,10 @@ def _pairs() -> tuple[Texts, Texts, tuple[np.ndarray, np.ndarray]]:  # type: ign
 def test_pairs_are_scored_once_each(tmp_path: Path) -> None:
     queries, documents, pairs = _pairs()
     make = OverlapReranker(DenoiseConfig())
-    scores, new = PairScores(tmp_path, "r").ensure(queries, documents, pairs, lambda: make)
+    scores, new = PairScores(tmp_path, "r").ensure(queries, documents, pairs, lambda: make, SilentProgress())
     assert scores.tolist() == [0.5, 1.0, 0.5, 0.5]
     assert new == 3  # document 3 has the text of document 0
-    again, new = PairScores(tmp_path, "r").ensure(queries, documents, pairs, lambda: make)
+    again, new = PairScores(tmp_path, "r").ensure(queries, documents, pairs, lambda: make, SilentProgress())
     assert (again.tolist(), new) == (scores.tolist(), 0)
 
 
@@ -149,7 +152,7 @@ def test_no_pairs_need_no_reranker(tmp_path: Path) -> None:
     def never() -> OverlapReranker:
         raise AssertionError("the reranker was asked for")
 
-    scores, new = PairScores(tmp_path, "r").ensure(queries, documents, (none, none), never)
+    scores, new = PairScores(tmp_path, "r").ensure(queries, documents, (none, none), never, SilentProgress())
     assert (len(scores), new) == (0, 0)
 
 
@@ -161,4 +164,4 @@ def test_a_broken_reranker_is_a_clear_stop(tmp_path: Path, broken: str) -> None:
 
     queries, documents, pairs = _pairs()
     with pytest.raises(BackendError, match="NaN or infinite scores for 3 of 3" if broken == "nan" else "shape"):
-        PairScores(tmp_path, "r").ensure(queries, documents, pairs, lambda: Broken(DenoiseConfig()))
+        PairScores(tmp_path, "r").ensure(queries, documents, pairs, lambda: Broken(DenoiseConfig()), SilentProgress())

@@ -8,6 +8,7 @@ model need not be trained for it: what it adds to the teacher is that no part of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -32,15 +33,15 @@ class MaxSimReranker:
         self._settings = settings
         self.usage = TokenUsage()
         self._queries: Sequence[str] = ()
-        self._query_tokens: list[torch.Tensor] = []
+        self._query_tokens: TokenVectors | None = None
 
     def score(self, pairs: RerankPairs) -> Float32:
         """Mean best token cosine, float32 (n_pairs,), in the order of the pairs.
 
         The token vectors of `pairs.queries` are kept until another sequence of queries comes.
         """
-        if pairs.queries is not self._queries:
-            self._query_tokens = self._embed_all(pairs.queries, "query")
+        if self._query_tokens is None or pairs.queries is not self._queries:
+            self._query_tokens = self._embed_queries(pairs.queries)
             self._queries = pairs.queries
         out = np.empty(len(pairs), np.float32)
         order = np.argsort(pairs.document_index, kind="stable")
@@ -49,31 +50,51 @@ class MaxSimReranker:
         texts = [pairs.documents[i] for i in used]
         for batch in token_batches(count_tokens(self._model, texts), self._settings.batch_tokens, self.usage):
             tokens = self._embed([texts[i] for i in batch], "document")
-            for i, vectors in zip(batch, tokens, strict=True):
-                out[places[i]] = self._match(pairs.query_index[places[i]], vectors)
+            for number, i in enumerate(batch):
+                out[places[i]] = _match(self._query_tokens, pairs.query_index[places[i]], tokens.of(number))
         return out
 
-    def _match(self, queries: Int64, document: torch.Tensor) -> Float32:
-        """Scores of several queries for one document."""
-        chosen = [self._query_tokens[i] for i in queries]
-        best = (torch.cat(chosen) @ document.T).amax(dim=1).float()
-        lengths = torch.tensor([len(tokens) for tokens in chosen], device=best.device)
-        owner = torch.repeat_interleave(torch.arange(len(chosen), device=best.device), lengths)
-        sums = torch.zeros(len(chosen), device=best.device).index_add_(0, owner, best)
-        return np.asarray((sums / lengths).cpu(), np.float32)
-
-    def _embed_all(self, texts: Sequence[str], role: Role) -> list[torch.Tensor]:
-        tokens: list[torch.Tensor] = [torch.empty(0)] * len(texts)
+    def _embed_queries(self, texts: Sequence[str]) -> TokenVectors:
+        """Token vectors of all queries, in their order."""
+        found: list[torch.Tensor] = [torch.empty(0)] * len(texts)
         for batch in token_batches(count_tokens(self._model, texts), self._settings.batch_tokens, self.usage):
-            for i, vectors in zip(batch, self._embed([texts[i] for i in batch], role), strict=True):
-                tokens[i] = vectors
-        return tokens
+            tokens = self._embed([texts[i] for i in batch], "query")
+            for number, i in enumerate(batch):
+                found[i] = tokens.of(number)
+        return TokenVectors.joined(found)
 
-    def _embed(self, texts: list[str], role: Role) -> list[torch.Tensor]:
+    def _embed(self, texts: list[str], role: Role) -> TokenVectors:
         encode = self._model.encode_query if role == "query" else self._model.encode_document
         found = encode(texts, output_value="token_embeddings", batch_size=len(texts), show_progress_bar=False)
-        tokens = cast("list[torch.Tensor]", found)
-        return [torch.nn.functional.normalize(vectors.float(), dim=-1).to(vectors.dtype) for vectors in tokens]
+        joined = TokenVectors.joined(cast("list[torch.Tensor]", found))
+        unit = torch.nn.functional.normalize(joined.vectors.float(), dim=-1).to(joined.vectors.dtype)
+        return TokenVectors(unit, joined.starts)
+
+
+@dataclass(frozen=True)
+class TokenVectors:
+    """Token vectors of several texts, one after the other: text i has the rows starts[i] to starts[i + 1]."""
+
+    vectors: torch.Tensor
+    starts: Int64
+
+    @classmethod
+    def joined(cls, texts: Sequence[torch.Tensor]) -> TokenVectors:
+        """The token vectors of the texts, each (n_tokens, dim)."""
+        return cls(torch.cat(list(texts)), np.concatenate([[0], np.cumsum([len(tokens) for tokens in texts])]))
+
+    def of(self, text: int) -> torch.Tensor:
+        """The token vectors of one text, (n_tokens, dim)."""
+        return self.vectors[self.starts[text] : self.starts[text + 1]]
+
+
+def _match(queries: TokenVectors, chosen: Int64, document: torch.Tensor) -> Float32:
+    """Scores of the chosen queries for one document."""
+    tokens = torch.cat([queries.of(i) for i in chosen])
+    best = np.asarray((tokens @ document.T).amax(dim=1).float().cpu(), np.float32)
+    lengths = np.diff(queries.starts)[chosen]
+    starts = np.concatenate([[0], np.cumsum(lengths[:-1])])
+    return np.asarray(np.add.reduceat(best, starts) / lengths, np.float32)
 
 
 def load_maxsim(folder: Path, settings: DenoiseConfig) -> MaxSimReranker:

@@ -72,9 +72,20 @@ class Work:
 class Stage(Protocol):
     """One step of the pipeline."""
 
-    name: StageName
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    @property
+    def name(self) -> StageName:
+        """What it is called in settings and run folders."""
+        ...
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Tables that it reads."""
+        ...
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Tables that it writes."""
+        ...
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """All that changes the rows this stage writes, beside the stages before it."""

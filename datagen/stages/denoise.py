@@ -18,6 +18,7 @@ from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import DenoiseConfig, RunConfig, StageName
 from datagen.documents import render_documents
+from datagen.progress import Progress
 from datagen.report.ledger import count_ledger
 from datagen.run_folder import Counts
 from datagen.scores import PairScores, Texts
@@ -56,13 +57,11 @@ class Denoise:
         desk = _open_desk(work)
         parts = sorted(work.source("candidates").glob("*.parquet"))
         units = [parts[i : i + _UNIT_PARTS] for i in range(0, len(parts), _UNIT_PARTS)]
-        scale = _measure(desk, units, work)
+        scale = _measure(desk, units)
         folder = work.partial / "candidates"
         make_folder(folder)
-        with work.progress.step("denoise", len(units), "blocks") as advance:
-            for unit in units:
-                _decide_parts(desk, scale, unit, folder)
-                advance(1)
+        for unit in units:
+            _decide_parts(desk, scale, unit, folder)
         counts = count_ledger(folder, desk.n_queries, work.config.mine.num_negatives)
         return {**counts, **desk.tally, "positive_spread": round(scale.spread, 4), "floor": round(scale.floor, 4)}
 
@@ -74,6 +73,7 @@ class Desk:
     config: DenoiseConfig
     wanted: int
     backends: Backends
+    progress: Progress
     scores: PairScores
     queries: pl.DataFrame
     documents: Texts
@@ -115,13 +115,19 @@ class Unit:
         """Fill in the scores of the chosen rows."""
         pairs = self.rows[chosen], self._documents[chosen]
         desk = self._desk
-        self.scores[chosen], new = desk.scores.ensure(self._texts, desk.documents, pairs, desk.backends.reranker)
+        scorer = desk.backends.reranker
+        self.scores[chosen], new = desk.scores.ensure(self._texts, desk.documents, pairs, scorer, desk.progress)
         desk.tally["pairs_scored"] += new
         desk.tally["pairs_cached"] += int(chosen.sum()) - new
 
     def reason_is(self, *reasons: str) -> Bool:
         """Whether each row has one of these reasons."""
         return self.ledger["reason"].is_in(reasons).to_numpy()
+
+    def first_round(self) -> Bool:
+        """The first open candidates of each query."""
+        everyone = np.ones(self.n_queries, bool)
+        return next_round(self.rows, self.reason_is(*_OPEN), everyone, self._desk.round_size)
 
     def positives(self, values: Float32) -> tuple[Float64, Int64]:
         """The values of the known positives, query by query, and where each query begins."""
@@ -136,6 +142,7 @@ def _open_desk(work: Work) -> Desk:
         work.config.denoise,
         work.config.mine.num_negatives,
         work.backends,
+        work.progress,
         PairScores(work.config.cache_folder, work.backends.reranker_identity()),
         work.read("queries", ["query_id", "query"]),
         Texts.of(documents),
@@ -144,16 +151,16 @@ def _open_desk(work: Work) -> Desk:
     )
 
 
-def _measure(desk: Desk, units: list[list[Path]], work: Work) -> RerankerScale:
-    """The reranker's unit, from the scores of all known positives."""
+def _measure(desk: Desk, units: list[list[Path]]) -> RerankerScale:
+    """The reranker's unit, from the scores of all known positives.
+
+    The first round of candidates is scored along with them: a document's token vectors then serve both.
+    """
     found: list[Float64] = []
-    with work.progress.step("rerank positives", len(units), "blocks") as advance:
-        for parts in units:
-            known = pl.concat([_read(path).filter(pl.col("reason") == "known_positive") for path in parts])
-            unit = Unit(desk, known)
-            unit.score(np.ones(len(known), bool))
-            found.append(unit.scores.astype(np.float64))
-            advance(1)
+    for parts in units:
+        unit = Unit(desk, pl.concat(map(_read, parts)))
+        unit.score(unit.reason_is("known_positive") | unit.first_round())
+        found.append(unit.positives(unit.scores)[0])
     return measure_scale(desk.rule, np.concatenate(found))
 
 
@@ -198,7 +205,7 @@ def decide(unit: Unit, desk: Desk, scale: RerankerScale) -> pl.DataFrame:
 
 def _score_in_rounds(unit: Unit, desk: Desk, open_: Bool, below: Float64) -> Bool:
     """Which open candidates are clean, once each query has enough of them or all its candidates are scored."""
-    todo = next_round(unit.rows, open_, np.ones(unit.n_queries, bool), desk.round_size)
+    todo = unit.first_round()
     unit.score(todo)
     first = unit.scores[todo].astype(np.float64), starts_of(unit.rows[todo], unit.n_queries)
     limit = np.fmax(below, quantile_per_row(*first, 1 - desk.config.max_overruled))

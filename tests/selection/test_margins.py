@@ -11,9 +11,7 @@ from datagen.errors import ConfigError
 from datagen.selection.margins import MarginRule, PositiveScores, score_limits
 
 
-def _scores(
-    lists: list[list[float]], floor: float = -np.inf, spread: float = 0.1
-) -> PositiveScores:
+def _scores(lists: list[list[float]], floor: float = -np.inf, spread: float = 0.1) -> PositiveScores:
     starts = np.concatenate([[0], np.cumsum([len(row) for row in lists])]).astype(np.int64)
     flat = np.array([x for row in lists for x in row], np.float64)
     return PositiveScores(flat, starts, np.full(len(lists), floor), np.full(len(lists), spread))

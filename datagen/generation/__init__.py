@@ -1,0 +1,1 @@
+"""How queries are written for passages: pure text and choices, no model client, no file."""

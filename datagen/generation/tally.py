@@ -1,0 +1,88 @@
+"""What must be counted of written queries: how many, of which kind, and how much they copy from their passages."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from datagen.generation.english import FUNCTION_WORDS
+from datagen.generation.plan import Sample
+from datagen.generation.words import normalise
+
+
+@dataclass
+class _KindTally:
+    queries: int = 0
+    overlap: float = 0.0
+    copied: int = 0
+
+    def add(self, overlap: float, copied: bool) -> None:
+        self.queries += 1
+        self.overlap += overlap
+        self.copied += copied
+
+    @property
+    def shares(self) -> dict[str, float]:
+        number = max(1, self.queries)
+        return {"overlap": round(self.overlap / number, 4), "copied": round(self.copied / number, 4)}
+
+
+@dataclass
+class Tally:
+    """Adds up samples; the totals in `counts`."""
+
+    passages: int = 0
+    asked: int = 0
+    fallbacks: int = 0
+    new_passages: int = 0
+    all_kinds: _KindTally = field(default_factory=_KindTally)
+    by_kind: dict[str, _KindTally] = field(default_factory=lambda: defaultdict(_KindTally))
+    rejected: Counter[str] = field(default_factory=Counter)
+    not_possible: Counter[str] = field(default_factory=Counter)
+
+    def accept(self, sample: Sample) -> None:
+        """Count a query that was kept."""
+        if sample.written is None:
+            raise ValueError(f"sample {sample.query_id} has no query to accept")
+        self._count(sample)
+        self.fallbacks += bool(sample.tried)
+        self.new_passages += sample.written.passage is not None
+        shares = lexical_overlap(normalise(sample.written.query), sample.plain_positive)
+        for tally in (self.all_kinds, self.by_kind[sample.kind]):
+            tally.add(*shares)
+
+    def reject(self, sample: Sample, reason: str) -> None:
+        """Count a sample that gave no query."""
+        self._count(sample)
+        self.rejected[reason] += 1
+
+    def counts(self) -> dict[str, Any]:  # Any: JSON numbers and small tables of them
+        """Totals; `overlap` is the mean share of a query's content words in its positive, `copied` of whole queries."""
+        return {
+            "passages": self.passages,
+            "asked": self.asked,
+            "accepted": self.all_kinds.queries,
+            "rejected": self.rejected.total(),
+            "fallbacks": self.fallbacks,
+            "new_passages": self.new_passages,
+            **self.all_kinds.shares,
+            "kinds": {kind: {"queries": t.queries, **t.shares} for kind, t in sorted(self.by_kind.items())},
+            "rejected_by_reason": dict(sorted(self.rejected.items())),
+            "not_possible_by_reason": dict(sorted(self.not_possible.items())),
+        }
+
+    def _count(self, sample: Sample) -> None:
+        self.asked += 1
+        self.not_possible.update(sample.tried.values())
+
+
+def lexical_overlap(query: str, positive: str) -> tuple[float, bool]:
+    """Share of the query's content words that stand in the positive, 0 to 1, and whether all of it does, word for word.
+
+    Both are normalised texts. A query of function words alone is measured by those.
+    """
+    vocabulary = set(positive.split())
+    content = [word for word in query.split() if word not in FUNCTION_WORDS] or query.split()
+    overlap = sum(word in vocabulary for word in content) / max(1, len(content))
+    return overlap, f" {query} " in f" {positive} "

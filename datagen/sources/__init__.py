@@ -1,0 +1,12 @@
+"""Any input becomes three frames: corpus, queries, pairs. The `clean` stage reads through here.
+
+locate     what the user named      -> which files, in which format
+frames     files                    -> one frame, columns as the user named them
+columns    that frame               -> the columns of `tables.py`
+qrels, pairs, inputs                -> the forms an input may have
+"""
+
+from datagen.sources.fingerprints import input_fingerprint
+from datagen.sources.inputs import RawInput, load_input
+
+__all__ = ["RawInput", "input_fingerprint", "load_input"]

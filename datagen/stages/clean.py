@@ -1,0 +1,90 @@
+"""First stage: the user's files become corpus, queries and pairs that every later stage can rely on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from datagen import cleaning, shards
+from datagen.backends.protocols import Backends
+from datagen.config import RunConfig, StageName
+from datagen.errors import InputError
+from datagen.run_folder import Counts
+from datagen.sources import RawInput, input_fingerprint, load_input
+from datagen.stages.base import Work
+
+log = logging.getLogger(__name__)
+
+ROWS_PER_PART = 250_000
+
+
+class Clean:
+    """Reads the input, drops what cannot be used, and writes the rest."""
+
+    name: StageName = "clean"
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ("corpus", "queries", "pairs", "dropped")
+
+    def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
+        """What the input holds, which columns and split of it are read, and what counts as unusable."""
+        chosen = config.input.model_dump(include={"anchor_column", "positive_column", "split"})
+        return {"input": input_fingerprint(config.input), **chosen, **config.clean.model_dump()}
+
+    def run(self, work: Work) -> Counts:
+        """Write the usable rows and the dropped ones; queries and pairs only when the input has them.
+
+        Raises:
+            InputError: the input cannot be read, or nothing of it can be used.
+        """
+        raw = load_input(work.config.input)
+        result = cleaning.clean_tables(raw, work.config.clean)
+        for sentence in cleaning.explain(result, work.config.clean):
+            log.warning("%s", sentence)
+        _check_something_is_left(raw, result)
+        tables = {"corpus": result.corpus, "dropped": result.dropped}
+        if work.config.input.has_queries:
+            tables |= {"queries": result.queries, "pairs": result.pairs}
+        _write(work, tables)
+        return _headline(result.counts) | {"tables": result.counts}
+
+
+def _check_something_is_left(raw: RawInput, result: cleaning.CleanResult) -> None:
+    for table, left, what in (("corpus", result.corpus, "documents"), ("queries", result.queries, "queries")):
+        given = len(getattr(raw, table))
+        if given and left.is_empty():
+            reasons = _reasons(result.counts[table])
+            hint = f"; of the pairs {_reasons(result.counts['pairs'])}" if table == "queries" else ""
+            examples = _examples(raw) if table == "queries" else ""
+            raise InputError(f"none of the {given:,} {what} can be used ({reasons}{hint}){examples}")
+
+
+def _headline(tables: Mapping[str, Mapping[str, Any]]) -> Counts:  # Any: as in cleaning.Counts
+    counts: Counts = {}
+    for table, told in tables.items():
+        rows = "documents" if table == "corpus" else table
+        counts |= {f"{rows}_kept": told["kept"], f"{rows}_dropped": told["given"] - told["kept"]}
+    return counts
+
+
+def _reasons(counts: Mapping[str, Any]) -> str:  # Any: numbers, and a table of numbers by reason
+    return ", ".join(f"{number:,} {reason}" for reason, number in counts["dropped"].items()) or "none dropped"
+
+
+def _examples(raw: RawInput) -> str:
+    """Ids side by side: the usual cause is that two files count differently."""
+    pairs, queries, corpus = raw.pairs.head(1), raw.queries.head(1), raw.corpus.head(1)
+    return (
+        f": the pairs name query {pairs['query_id'].to_list()} and document {pairs['doc_id'].to_list()}, the queries "
+        f"have ids like {queries['query_id'].to_list()}, the corpus like {corpus['doc_id'].to_list()}; make them match"
+    )
+
+
+def _write(work: Work, tables: Mapping[str, pl.DataFrame]) -> None:
+    total = sum(len(frame) for frame in tables.values())
+    with work.progress.step("write clean tables", total, "rows") as advance:
+        for table, frame in tables.items():
+            work.write(table, shards.slices(frame, ROWS_PER_PART))
+            advance(len(frame))

@@ -1,0 +1,161 @@
+"""Which setting each option fills: only what was given is handed on, and the help tells the true defaults."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from datagen import pipeline
+from datagen.cli import SETTINGS, app
+from datagen.config import GENERATE_STAGES, MINE_STAGES, RunConfig, build_config
+from datagen.pipeline import RunResult
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, whichever click it is from
+PROMISED = (
+    "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
+    "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --query-prompt "
+    "--document-prompt --document-template --dtype --device --cache --seed --fresh --quiet --log-file "
+    "--trust-remote-code --max-tokens --set"
+)
+STEERING = {"overrides", "fresh", "quiet", "log_file", "continued"}
+
+MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet validated
+    ("--teacher a/b", {"teacher": {"model": "a/b"}}),
+    ("--reranker none", {"denoise": {"reranker": "none"}}),
+    ("--num-negatives 3", {"mine": {"num_negatives": 3}}),
+    ("--candidates 50", {"mine": {"candidates": 50}}),
+    ("--max-candidates 70", {"mine": {"max_candidates": 70}}),
+    ("--margin-policy relative", {"mine": {"margin_policy": "relative"}}),
+    ("--margin 0", {"mine": {"margin": 0.0}}),
+    ("--positive-score min", {"mine": {"positive_score": "min"}}),
+    ("--query-prompt q:", {"teacher": {"query_prompt": "q:"}}),
+    ("--document-prompt d:", {"teacher": {"document_prompt": "d:"}}),
+    ("--document-template {text}", {"teacher": {"document_template": "{text}"}}),
+    ("--dtype float32", {"teacher": {"dtype": "float32"}, "denoise": {"dtype": "float32"}}),
+    ("--device cpu", {"teacher": {"device": "cpu"}, "denoise": {"device": "cpu"}}),
+    ("--max-tokens 64", {"teacher": {"max_tokens": 64}, "denoise": {"max_tokens": 64}}),
+    ("--trust-remote-code", {"teacher": {"trust_remote_code": True}, "denoise": {"trust_remote_code": True}}),
+    ("--cache c --seed 0", {"cache": "c", "seed": 0}),
+    ("--set mine.positive_quantile=0.3", {"mine": {"positive_quantile": 0.3}}),
+    ("--set cache=x --set seed=3", {"cache": "x", "seed": 3}),
+    ("--set seed=3 --seed 4", {"seed": 4}),
+    ("--set teacher.document_template={title}:{text}", {"teacher": {"document_template": "{title}:{text}"}}),
+]
+INPUTS: list[tuple[str, dict[str, str]]] = [
+    ("--beir b", {"beir": "b"}),
+    ("--corpus c --queries q --qrels r", {"corpus": "c", "queries": "q", "qrels": "r"}),
+    ("--pairs p --corpus c", {"pairs": "p", "corpus": "c"}),
+    (
+        "--pairs p --anchor-column a --positive-column b",
+        {"pairs": "p", "anchor_column": "a", "positive_column": "b"},
+    ),
+]
+
+
+class Recorder:
+    """Stands for `pipeline.run` and keeps what it was called with."""
+
+    config: RunConfig
+    fresh: bool
+
+    def __call__(self, config: RunConfig, *, fresh: bool, progress: object) -> RunResult:
+        self.config, self.fresh = config, fresh
+        return RunResult(config.out, ())
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder = Recorder()
+    monkeypatch.setattr(pipeline, "run", recorder)
+    return recorder
+
+
+def test_mine_negatives_has_the_options_that_were_promised() -> None:
+    assert set(PROMISED.split()) == {name for parameter in COMMANDS["mine-negatives"].params for name in parameter.opts}
+
+
+@pytest.mark.parametrize("command", ["generate", "mine-negatives"])
+def test_every_option_fills_a_setting_or_steers_the_command(command: str) -> None:
+    assert {parameter.name for parameter in COMMANDS[command].params} - SETTINGS.keys() <= STEERING
+
+
+@pytest.mark.parametrize("setting", sorted({setting for settings in SETTINGS.values() for setting in settings}))
+def test_setting_of_an_option_exists(setting: str) -> None:
+    _default(setting)
+
+
+@pytest.mark.parametrize("command", ["generate", "mine-negatives"])
+def test_default_in_the_help_is_that_of_the_settings(command: str) -> None:
+    told = {parameter.name: _told_default(parameter.help or "") for parameter in COMMANDS[command].params}
+    true = {name: {_default(setting) for setting in SETTINGS[name]} for name in told if name in SETTINGS}
+    plain = {name: values.pop() for name, values in true.items() if len(values) == 1}
+    assert plain.keys() == true.keys()
+    assert {name: told[name] for name, value in plain.items() if value not in ("None", "False", "required")} == {
+        name: value for name, value in plain.items() if value not in ("None", "False", "required")
+    }
+
+
+@pytest.mark.parametrize(("options", "expected"), MINE_OPTIONS, ids=[options for options, _ in MINE_OPTIONS])
+def test_option_of_mine_negatives_fills_its_setting(
+    recorder: Recorder,
+    options: str,
+    expected: dict[str, Any],  # Any: settings not yet validated
+) -> None:
+    _call("mine-negatives --beir b --out r " + options)
+    assert recorder.config == build_config({"input": {"beir": "b"}, "out": "r", "stages": MINE_STAGES, **expected})
+
+
+@pytest.mark.parametrize(("options", "expected"), INPUTS, ids=[options for options, _ in INPUTS])
+def test_input_of_mine_negatives_is_handed_on(recorder: Recorder, options: str, expected: dict[str, str]) -> None:
+    _call("mine-negatives --out r " + options)
+    assert recorder.config == build_config({"input": expected, "out": "r", "stages": MINE_STAGES})
+
+
+def test_option_of_generate_fills_its_setting(recorder: Recorder) -> None:
+    _call("generate --llm extractive --corpus c --out r --queries-per-passage 4 --seed 1 --set generate.cloze_keep=0")
+    assert recorder.config == build_config(
+        {
+            "out": "r",
+            "seed": 1,
+            "stages": GENERATE_STAGES,
+            "input": {"corpus": "c"},
+            "generate": {"llm": "extractive", "queries_per_passage": 4, "cloze_keep": 0},
+        }
+    )
+
+
+def test_run_lays_its_options_over_the_file(recorder: Recorder, tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("out: a\ninput: {beir: b}\nmine: {candidates: 7}\n", encoding="utf-8")
+    _call(f"run {file} --out c --set mine.num_negatives=4")
+    expected = {"out": "c", "input": {"beir": "b"}, "mine": {"candidates": 7, "num_negatives": 4}}
+    assert recorder.config == build_config(expected)
+
+
+@pytest.mark.parametrize("fresh", [pytest.param(True, id="fresh"), pytest.param(False, id="going-on")])
+def test_fresh_is_handed_on(recorder: Recorder, fresh: bool) -> None:
+    _call("mine-negatives --beir b --out r" + " --fresh" * fresh)
+    assert recorder.fresh is fresh
+
+
+def _call(line: str) -> None:
+    done = CliRunner().invoke(app, line.split())
+    assert done.exit_code == 0, done.output
+
+
+def _told_default(help_text: str) -> str | None:
+    found = re.search(r"\[default: (.*)\]", help_text)
+    return found[1] if found else None
+
+
+def _default(setting: str) -> str:
+    """The default of a setting such as `mine.candidates`, as text; `required` where it has none."""
+    section, _, key = setting.rpartition(".")
+    kind = RunConfig.model_fields[section].annotation if section else RunConfig
+    field = getattr(kind, "model_fields", {})[key]
+    return "required" if field.is_required() else str(field.default)
