@@ -76,7 +76,7 @@ check-core: $(FOR_TESTS)
 $(BIN)/pip:
 	@test -n "$(PYTHON)" || { \
 		echo "datagen needs Python 3.11 or newer: install it, or call  make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { \
+	@$(PYTHON) -m venv $(VENV) || { \
 		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu:  apt install python3-venv"; exit 1; }
 
 $(FOR_RUNS): $(PACKAGING) | $(BIN)/pip

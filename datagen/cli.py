@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from datagen.config import RunConfig
     from datagen.doctor import Diagnosis
     from datagen.pipeline import RunResult
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+WIDTH_OF_FILES = 120
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "out": ("out",),
@@ -323,13 +326,10 @@ def _run(config: RunConfig, *, fresh: bool, quiet: bool) -> None:
 
 
 def _print_result(result: RunResult) -> None:
-    from rich.console import Console
-
     from datagen.report.summary import render_summary
 
-    console = Console()
     for part in render_summary(result.records):
-        console.print(part)
+        _console().print(part)
     typer.echo("\n" + _next_step(result))
 
 
@@ -346,8 +346,15 @@ def _next_step(result: RunResult) -> str:
     )
 
 
-def _print_diagnosis(diagnosis: Diagnosis) -> None:
+def _console() -> Console:
+    """Standard output; wider than rich's 80 columns where it is a file or a pipe."""
     from rich.console import Console
+
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=WIDTH_OF_FILES)
+
+
+def _print_diagnosis(diagnosis: Diagnosis) -> None:
     from rich.filesize import decimal
     from rich.table import Table
 
@@ -357,7 +364,7 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
     for package in diagnosis.packages:
         part = f"extra {package.extra}: {PURPOSES[package.extra]}" if package.extra else "core"
         table.add_row(package.name, package.version or "[red]not installed[/red]", part)
-    Console().print(table)
+    _console().print(table)
     for device in diagnosis.devices:
         typer.echo(device)
     cache = diagnosis.cache

@@ -167,8 +167,8 @@ class BarProgress:
 
 
 def _make_bars(console: Console) -> Bars:
-    columns = (TextColumn("{task.description}"), BarColumn(), _CountColumn("{task.completed}"), TimeRemainingColumn())
-    return Bars(*columns, console=console)
+    remaining = TimeRemainingColumn(elapsed_when_finished=True)
+    return Bars(TextColumn("{task.description}"), BarColumn(), _CountColumn(""), remaining, console=console)
 
 
 class _CountColumn(TextColumn):
@@ -176,7 +176,8 @@ class _CountColumn(TextColumn):
 
     def render(self, task: Task) -> Text:
         """The counts of one bar."""
-        rate = f", {_format_rate(task.speed)}/s" if task.speed else ""
+        speed = task.finished_speed or task.speed
+        rate = f", {_format_rate(speed)}/s" if speed else ""
         return Text(f"{int(task.completed):,}/{int(task.total or 0):,} {task.fields['unit']}{rate}")
 
 

@@ -110,7 +110,7 @@ class Miner:
     def _floor(self, candidates: Candidates, n_rows: int) -> Float64:
         """Score at the floor rank of each query; -inf where its list is shorter."""
         floor = np.full(n_rows, -np.inf)
-        edge = candidates.ranks == self.config.floor_rank
+        edge = candidates.ranks == min(self.config.floor_rank, self.config.candidates)
         floor[candidates.rows[edge]] = candidates.scores[edge]
         return floor
 

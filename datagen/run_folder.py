@@ -16,7 +16,6 @@ import dataclasses
 import fcntl
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -198,8 +197,3 @@ def _locked(path: Path) -> Iterator[None]:
         except BlockingIOError as exc:
             raise RunFolderError(f"{path} is in use by another datagen process: wait for it or use another") from exc
         yield
-
-
-def free_bytes(path: Path) -> int:
-    """Free space of the disk that holds a path."""
-    return shutil.disk_usage(path).free

@@ -29,7 +29,7 @@ def _command_lines(page: Path) -> Iterator[str]:
     text = page.read_text(encoding="utf-8")
     for block in _BLOCK.findall(text):
         for line in block.replace("\\\n", " ").splitlines():
-            command = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+            command = line.partition(" #")[0].strip().removeprefix("$ ").removeprefix(".venv/bin/")
             if command.startswith(("datagen ", "make ")):
                 yield command
     yield from _INLINE.findall(text)
@@ -42,7 +42,7 @@ MAKE = [pytest.param(line, id=f"{page}: {line[:60]}") for page, line in LINES if
 
 @pytest.mark.parametrize("line", DATAGEN)
 def test_datagen_line_names_what_exists(line: str) -> None:
-    words = shlex.split(line, comments=True)[1:]
+    words = shlex.split(line)[1:]
     if words[0].startswith("-"):
         assert words[0] in {"--help", "--version"}
         return
@@ -53,13 +53,13 @@ def test_datagen_line_names_what_exists(line: str) -> None:
 
 @pytest.mark.parametrize("line", DATAGEN)
 def test_datagen_line_names_files_that_are_there(line: str) -> None:
-    named = [word for word in shlex.split(line, comments=True) if word.startswith("pipelines/")]
+    named = [word for word in shlex.split(line) if word.startswith("pipelines/")]
     assert [word for word in named if not (ROOT / word).is_file() and "X" not in word] == []
 
 
 @pytest.mark.parametrize("line", DATAGEN)
 def test_datagen_line_sets_settings_that_exist(line: str) -> None:
-    words = shlex.split(line, comments=True)
+    words = shlex.split(line)
     for before, word in itertools.pairwise(words):
         if before == "--set" and word != "SECTION.KEY=VALUE":
             section, _, key = word.partition("=")[0].partition(".")
@@ -70,7 +70,7 @@ def test_datagen_line_sets_settings_that_exist(line: str) -> None:
 @pytest.mark.parametrize("line", MAKE)
 def test_make_line_names_a_target(line: str) -> None:
     targets = set(_TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
-    named = [word for word in shlex.split(line, comments=True)[1:] if "=" not in word]
+    named = [word for word in shlex.split(line)[1:] if "=" not in word]
     assert named
     assert set(named) <= targets
 

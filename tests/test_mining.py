@@ -63,13 +63,17 @@ def test_relative_depends_on_the_shift_which_adaptive_is_there_to_mend() -> None
 
 def test_a_short_query_is_searched_deeper_and_the_others_are_not() -> None:
     queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
-    found = _miner(documents, margin_policy="absolute", margin=0.0, max_candidates=800).mine(queries, _closure())
+    order = np.argsort(-(queries @ documents.T), axis=1)
+    rank = np.where(np.arange(N_QUERIES) < 30, 0, 100)  # the positive of half of the queries is their nearest document
+    pairs = np.arange(N_QUERIES), order[np.arange(N_QUERIES), rank]
+    closure = build_closure(pairs, np.arange(10_000, 10_000 + N_QUERIES), np.arange(N_DOCUMENTS))
+    found = _miner(documents, margin_policy="absolute", margin=0.0, max_candidates=800).mine(queries, closure)
     depth = np.bincount(found.candidates.rows, minlength=N_QUERIES)
     eligible = np.bincount(found.candidates.rows[found.reasons == Reason.SURPLUS], minlength=N_QUERIES)
-    assert depth.min() == 22  # candidates and room for two positives
-    assert depth.max() > 22
-    assert ((eligible >= 5) | (depth == 800)).all()
-    for row in np.flatnonzero(depth > 22):
+    assert (depth[:30] == 21).all()  # candidates and room for one positive
+    assert (depth[30:] == 168).all()  # doubled until five documents behind rank 101 are seen
+    assert (eligible >= 5).all()
+    for row in range(30, N_QUERIES):
         at_half = found.candidates.ranks[found.candidates.rows == row] <= depth[row] // 2
         assert (found.reasons[found.candidates.rows == row][at_half] == Reason.SURPLUS).sum() < 5
 

@@ -163,6 +163,39 @@ def test_other_input_in_the_same_folder_is_refused(configure: Callable[..., RunC
     assert len(shards.read(tmp_path / "run" / "train")) == 20
 
 
+def test_the_reranker_stops_once_a_query_has_its_clean_negatives(configure: Callable[..., RunConfig]) -> None:
+    config = configure(denoise={"round_size": 6})
+    counts = {record.name: record.counts for record in pipeline.run(config).records}["denoise"]
+    ledger = shards.read(config.out / "candidates")
+    asked = ledger.filter(pl.col("reranker_score").is_not_null())
+    assert counts["pairs_scored"] == len(asked)
+    assert (ledger.filter(pl.col("reranker_score").is_null())["reason"] != "selected").all()
+    per_query = ledger.group_by("query_id").agg(
+        first=((pl.col("reason") == "selected") | (pl.col("reason") == "reranker")).sum(),
+        asked=(pl.col("reranker_score").is_not_null() & (pl.col("reason") != "known_positive")).sum(),
+    )
+    assert (per_query["asked"] >= per_query["first"]).all()
+    assert (per_query.filter(pl.col("first") <= 6)["asked"] == 6).all()
+
+
+def test_what_both_scorers_put_above_the_positive_is_promoted_on_request(
+    configure: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    beir = _beir(tmp_path / "better")
+    query = json.loads((beir / "queries.jsonl").read_text().splitlines()[0])["text"]
+    with (beir / "corpus.jsonl").open("a") as file:
+        file.write("\n" + json.dumps({"_id": "better", "text": f"{query} {query} indeed"}))
+    plain = configure(input={"beir": str(beir)})
+    pipeline.run(plain)
+    asked = configure(input={"beir": str(beir)}, denoise={"promote_depth": 3, "promote_margin": 0})
+    for config, decision in ((plain, "ignored"), (asked, "positive")):
+        pipeline.run(config)
+        row = shards.read(config.out / "candidates").filter(pl.col("query_id") == "q0", pl.col("doc_id") == "better")
+        assert row["decision"].to_list() == [decision]
+    promoted = shards.read(asked.out / "train").to_dicts()[0]["positives"]
+    assert {item["doc_id"] for item in promoted} >= {"d0", "better"}
+
+
 def test_unknown_backends_list_what_exists(configure: Callable[..., RunConfig]) -> None:
     with pytest.raises(ConfigError, match=r"unknown index 'annoy': choose one of faiss"):
         pipeline.run(configure(mine={"index": "annoy"}))

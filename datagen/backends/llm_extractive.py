@@ -41,19 +41,18 @@ class ExtractiveLLM:
 
     def _answer(self, request: LLMRequest) -> LLMReply:
         slots = request.slots
-        if slots.get("kind") not in WRITERS:
+        kind, take = slots.get("kind", ""), slots.get("take", "0")
+        if kind not in WRITERS:
             return LLMReply(request.row_id, error="unknown_kind")
-        write, impossible = WRITERS[slots["kind"]]
+        if not (take.isascii() and take.isdigit()):
+            return LLMReply(request.row_id, error="bad_take")
+        write, impossible = WRITERS[kind]
         limits = self._settings.min_query_words, self._settings.max_query_words
-        choice = Choice(
-            slots.get("seed", ""), int(slots.get("take", "0")), slots.get("keep_sentence") == "yes", *limits
-        )
+        choice = Choice(slots.get("seed", ""), int(take), slots.get("keep_sentence") == "yes", *limits)
         written = write(self._passage(slots.get("title", ""), slots.get("text", "")), choice)
-        return (
-            LLMReply(request.row_id, error=impossible)
-            if written is None
-            else LLMReply(request.row_id, format_reply(written))
-        )
+        if written is None:
+            return LLMReply(request.row_id, error=impossible)
+        return LLMReply(request.row_id, format_reply(written))
 
     def _open(self, title: str, text: str) -> Passage:
         return Passage(title, text, self._statistics)

@@ -10,6 +10,7 @@ from datagen.generation.english import (
     MONTHS,
     NO_TOPIC_FIRST,
     NO_TOPIC_INSIDE,
+    NO_TOPIC_LAST,
     PAST_TENSES,
     VAGUE_NOUNS,
     WEAK_ENDINGS,
@@ -54,7 +55,6 @@ _NO_TOPIC = re.compile(
     rf"{NUMBER} |(?:the|an?) {one_of(VAGUE_NOUNS)}\b|\w+ing |.*(?:[,;:?\"“”]|\s[-–—]+(?:\s|$)|\bto be\b|\band \d)",
     re.IGNORECASE,
 )
-_NO_TOPIC_LAST = frozenset("of in on at and or the a an with by for to from also often usually only".split(" "))
 _TOPIC_WORDS = 8
 _REST_WORDS = 16
 
@@ -97,7 +97,7 @@ def as_topic(phrase: str, statistics: WordStatistics) -> str | None:
     small = phrase.lower().split()
     if not 0 < len(small) <= _TOPIC_WORDS or _NO_TOPIC.match(phrase):
         return None
-    if small[0] in NO_TOPIC_FIRST or small[-1] in _NO_TOPIC_LAST or not NO_TOPIC_INSIDE.isdisjoint(small):
+    if small[0] in NO_TOPIC_FIRST or small[-1] in NO_TOPIC_LAST or not NO_TOPIC_INSIDE.isdisjoint(small):
         return None
     first, space, others = phrase.partition(" ")
     is_plain = first[1:].islower() and not statistics.is_name(first)

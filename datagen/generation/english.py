@@ -93,11 +93,11 @@ PERSONAL_DEEDS = frozenset(
 NO_TOPIC_FIRST = frozenset(
     _listed("""
     it they he she we you i this these those that there one ones some many most each another other others such both
-    either if when while although though because since in on at for from by with without after before during as to of
-    what who which how why where and but or so however also its their his her our your all no not until under among
-    about once approximately only currently today rarely usually sometimes often occasionally certain several few more
-    less still recently nothing anyone researcher researchers scientist scientists doctor doctors people patient
-    patients women men children studies mutation mutations
+    either if when while although though because since in on at for from by with without after before during as to
+    of what who which how why where and but or so however also its their his her our your all no not until under
+    among unless about once approximately only currently today rarely usually sometimes often occasionally certain
+    several few more less still recently nothing anyone researcher researchers scientist scientists doctor doctors
+    people patient patients women men children studies mutation mutations
     """)
 )
 """A subject that opens with one of these cannot stand alone in a question."""
@@ -115,5 +115,8 @@ NO_TOPIC_INSIDE = frozenset(
     """)
 )
 """A phrase with one of these inside is no plain noun phrase."""
+
+NO_TOPIC_LAST = frozenset(_listed("of in on at and or the a an with by for to from also often usually only"))
+"""A phrase that ends in one of these is cut off."""
 
 MONTHS = _listed("January February March April May June July August September October November December")

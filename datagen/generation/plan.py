@@ -23,7 +23,6 @@ from datagen.generation.words import normalise
 Ask: TypeAlias = Callable[[Sequence[LLMRequest]], Mapping[str, LLMReply]]
 """Sends requests; the replies by row id."""
 
-NO_KIND_LEFT = "no_kind_left"
 NO_REPLY = "no_reply"
 
 
@@ -64,8 +63,8 @@ class Sample:
 
     @property
     def reason(self) -> str:
-        """Why nothing could be written: what the kind first drawn failed with."""
-        return next(iter(self.tried.values()), NO_KIND_LEFT)
+        """Why nothing could be written: what the kind first drawn failed with; empty before anything failed."""
+        return next(iter(self.tried.values()), "")
 
 
 @dataclass(frozen=True)

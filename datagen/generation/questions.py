@@ -49,7 +49,7 @@ def _clause_questions(sentences: Sequence[Sentence], statistics: WordStatistics)
 
 def _about(clause: Clause, frame: str, span: str) -> Question | None:
     """The frame with the clause's topic put in, if it has one; `the race` of a past event is not one."""
-    told_once = clause.verb in _OF_THE_PAST or frame.startswith("How")
+    told_once = frame.startswith(("How", "When")) or (clause.verb in _OF_THE_PAST and not frame.startswith("Who"))
     if clause.topic is None or (told_once and _BARE.fullmatch(clause.topic)):
         return None
     return Question(frame.replace("{}", clause.topic), span, clause.topic)
@@ -139,7 +139,7 @@ _ONE_THING = re.compile(
 )
 _NO_DEFINITION = re.compile(
     r"an? (?:\w+ )?(?:result|lot|number|few|variety|higher|greater|lower|bit|possible|chance|risk|known|major|"
-    r"important|example|combination|typical|good|useful|valuable|relatively|necessary|rather|massive|vital)\b"
+    r"important|example|combination|typical|good|useful|valuable|relatively|necessary|rather|massive|vital|finding)\b"
 )
 _NO_ADJECTIVE = (
     r"(?:on|of|the|in|to|for|about|made|given|drawn|left|most|more|less|not|such|still|other|one|\w+(?:ed|ly))"
@@ -174,7 +174,9 @@ _ADVERBS = (
     r"currently|first|originally) )*"
 )
 _BY_CAUSE = re.compile(rf"(?:(?:thought|believed) to be )?{_ADVERBS}caused by (?P<span>.+)")
-_CAUSING = re.compile(r"(?:Mutations?|Changes|Variants|Deletions?|Defects?|An? (?:mutation|deletion)) (?:in|of) (?!th)")
+_CAUSING = re.compile(
+    r"(?:Mutations?|Changes|Variants|Deletions?|Defects?|An? (?:mutation|deletion)) (?:in|of) (?!th(?:is|at|ese|ose) )"
+)
 
 
 def _cause(clause: Clause) -> Question | None:

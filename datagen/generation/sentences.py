@@ -120,7 +120,8 @@ def _borders(text: str) -> list[re.Match[str]]:
 
 def _ends_at_stop(text: str, start: int, border: re.Match[str], cased: bool) -> bool:
     following = text[border.end() : border.end() + 12].lstrip(_QUOTES)
-    if cased and following[:1].islower():
+    is_numbering = text[start : border.start()].strip().isdigit()
+    if is_numbering or (cased and following[:1].islower()):
         return False
     if not border["kept"].startswith(".") or border["kept"][-1].isdigit():
         return True

@@ -19,8 +19,8 @@ WANTED = 1500
 
 # The rule that ATTRIBUTION.md states.
 QUESTION_FORMS = re.compile(
-    r"(?:what is \(are\)|what are the (?:symptoms|treatments|stages|complications|genetic changes)(?: of| for| related to)|"
-    r"how many people are affected by|how to (?:diagnose|prevent)|what causes|who is at risk for|what to do for|"
+    r"(?:what is \(are\)|what are the (?:symptoms of|treatments for|stages of|complications of|genetic changes related "
+    r"to)|how many people are affected by|how to (?:diagnose|prevent)|what causes|who is at risk for|what to do for|"
     r"what research \(or clinical trials\) is being done for|what is the outlook for|do you have information about|is) "
     r"(?:what i need to know about )?(?P<subject>.+?)(?: inherited)? ?\?"
 )

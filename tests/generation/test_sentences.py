@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ TEXTS = st.text(st.sampled_from("aB1 .!?\n-–•()[]\"'“”:;,…。 Dr.e.g."
         pytest.param("The heart - a muscle - beats.", ["The heart - a muscle - beats."], id="dash-in-a-sentence"),
         pytest.param("Heading\nText runs on\nhere. End.", ["Heading", "Text runs on here.", "End."], id="heading"),
         pytest.param("One\n\ntwo\n- three\n- four", ["One", "two", "three", "four"], id="paragraphs-and-bullets"),
-        pytest.param("全く違う。そうです！はい", ["全く違う。", "そうです！", "はい"], id="japanese"),  # noqa: RUF001
+        pytest.param("全く違う。そうです！はい", ["全く違う。", "そうです！", "はい"], id="japanese"),
         pytest.param(
             "all is small . nothing else , really .", ["all is small.", "nothing else, really."], id="no-capitals"
         ),
@@ -47,7 +49,7 @@ def test_split_sentences_when(text: str, expected: list[str]) -> None:
 def test_sentences_lie_in_order_and_share_no_character(text: str) -> None:
     places = [(sentence.start, sentence.end) for sentence in split_sentences(text)]
     assert all(start < end for start, end in places)
-    assert all(before[1] <= after[0] for before, after in zip(places, places[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(places))
     assert all(text[start:end] == text[start:end].strip() for start, end in places)
 
 
