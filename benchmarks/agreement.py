@@ -2,8 +2,8 @@
 
     python -m benchmarks.agreement --data FOLDER [FOLDER …] [--cache DIR]
 
-Every negative is put into one of these: `same`; `deeper` (datagen searched deeper for a query that the peer left short);
-`closure` (the peer's negative says the same as the query, a positive or a better negative); `near tie` (the two
+Every negative is put into one of these: `same`; `deeper` (datagen searched deeper for a query that the peer left
+short); `closure` (the peer's negative says the same as the query, a positive or a better negative); `near tie` (the two
 scores differ by less than 1e-5); `other` (none of these: a defect).
 """
 

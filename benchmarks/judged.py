@@ -112,9 +112,12 @@ def _log_ranks(judged: JudgedSet, lists: dict[str, list[str]], vectors: tuple[Fl
 
 def _lines(folder: Path, name: str) -> Iterator[str]:
     plain = folder / name
-    opened = plain.open(encoding="utf-8") if plain.exists() else gzip.open(f"{plain}.gz", "rt", encoding="utf-8")
-    with opened as file:
-        yield from file
+    if plain.exists():
+        with plain.open(encoding="utf-8") as file:
+            yield from file
+    else:
+        with gzip.open(f"{plain}.gz", "rt", encoding="utf-8") as file:
+            yield from file
 
 
 def _hash(*parts: str) -> bytes:

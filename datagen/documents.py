@@ -9,6 +9,10 @@ import polars as pl
 from datagen.cleaning import comparable
 
 
+GENERATED_ORIGIN = "generate:"
+"""How the origin of a passage begins that a generator wrote."""
+
+
 def render_documents(corpus: pl.DataFrame, template: str) -> pl.Series:
     """One text a corpus row, in row order: the template with `{title}` and `{text}` filled in, outer space cut.
 
@@ -27,6 +31,20 @@ def text_groups(documents: pl.Series, queries: pl.Series) -> tuple[pl.Series, pl
     texts = pl.concat([documents.rename("text"), queries.rename("text")]).to_frame()
     groups = texts.select(comparable(pl.col("text")).rank("dense").cast(pl.Int64))["text"]
     return groups.head(len(documents)), groups.tail(len(queries))
+
+
+def join_parents(groups: pl.Series, corpus: pl.DataFrame) -> pl.Series:
+    """The groups, with a passage that generation cut out of another put into the group of that other.
+
+    Args:
+        groups: text group of each document, in the order of the corpus.
+        corpus: with doc_id, origin and meta; generated rows name their `parent` in meta.
+    """
+    generated = pl.col("origin").str.starts_with(GENERATED_ORIGIN)
+    parent = pl.when(generated).then(pl.col("meta").str.json_path_match("$.parent"))
+    known = corpus.select(parent="doc_id", group=groups)
+    joined = corpus.select(parent=parent).join(known, on="parent", how="left", maintain_order="left")
+    return joined.select(pl.coalesce("group", groups).alias("group"))["group"]
 
 
 def _part(piece: str) -> pl.Expr:

@@ -2,7 +2,7 @@
 
     stage      reads                        writes                         needs
     clean      the user's files             corpus, queries, pairs, dropped
-    generate   corpus                       queries, pairs, dropped        LLM
+    generate   corpus, queries, pairs       the same with what is new      LLM
     embed      corpus, queries              (vectors, in the cache)        teacher
     mine       corpus, queries, pairs       candidates (the ledger)        teacher vectors, index
     denoise    ledger, queries, pairs       candidates, final decisions    reranker

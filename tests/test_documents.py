@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from datagen.documents import render_documents, text_groups
+from datagen.documents import join_parents, render_documents, text_groups
 
 CORPUS = pl.DataFrame({"title": ["Liver", None, ""], "text": ["makes bile ", "alone", "{braces} stay"]})
 
@@ -32,3 +32,14 @@ def test_text_groups_are_equal_exactly_for_texts_equal_after_normalisation() -> 
     assert d[0] == d[1] == q[0]
     assert d[3] == q[2]
     assert len({d[0], d[2], d[3], q[1]}) == 4
+
+
+def test_a_generated_passage_joins_the_group_of_its_parent_and_a_users_does_not() -> None:
+    corpus = pl.DataFrame(
+        {
+            "doc_id": ["a", "a#cloze", "b", "c"],
+            "origin": ["x", "generate:inverse_cloze", "x", "x"],
+            "meta": [None, '{"parent": "a"}', '{"parent": "a"}', None],
+        }
+    )
+    assert join_parents(pl.Series([1, 2, 3, 4]), corpus).to_list() == [1, 1, 3, 4]

@@ -90,8 +90,8 @@ def test_documents_nearest_to_a_positive_are_set_aside() -> None:
     documents[7] = documents[3] + 0.01 * documents[8]
     documents[7] /= np.linalg.norm(documents[7])
     closure = build_closure((np.array([0]), np.array([3])), np.array([9999]), np.arange(N_DOCUMENTS))
-    settings = {"near_positive_limit": 1, "candidates": N_DOCUMENTS, "margin": 0.0}
-    found = _miner(documents, **settings).mine(documents[:1] * 0.9 + documents[3:4], closure)
+    miner = _miner(documents, near_positive_limit=1, candidates=N_DOCUMENTS, margin=0.0)
+    found = miner.mine(documents[:1] * 0.9 + documents[3:4], closure)
     assert found.reasons[found.candidates.documents == 7].tolist() == [Reason.NEAR_POSITIVE]
     assert (found.reasons == Reason.NEAR_POSITIVE).sum() == 1
 

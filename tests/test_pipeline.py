@@ -33,7 +33,7 @@ WORDS = [
 
 def _beir(folder: Path, n_documents: int = 300, n_queries: int = 40) -> Path:
     """A folder of random sentences; each query is made of words of its positive."""
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     (folder / "qrels").mkdir(parents=True)
     documents = [" ".join(chance.choices(WORDS, k=12)) for _ in range(n_documents)]
     queries = [" ".join(chance.sample(documents[i * 3].split(), 4)) for i in range(n_queries)]
@@ -133,8 +133,8 @@ def test_a_second_run_does_nothing_and_says_the_same(configure: Callable[..., Ru
 )
 def test_a_changed_setting_redoes_only_what_it_affects(
     configure: Callable[..., RunConfig],
-    over: dict[str, Any],
-    redone: set[str],  # Any: nested settings
+    over: dict[str, Any],  # Any: nested settings
+    redone: set[str],
 ) -> None:
     before = {record.name: record for record in pipeline.run(configure()).records}
     after = {record.name: record for record in pipeline.run(configure(**over)).records}
@@ -258,7 +258,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(
     assert _start(whole, tmp_path).wait() == 0
     seconds = time.monotonic() - started
     killed = configure(**many, out=tmp_path / "killed", cache=tmp_path / "cache-killed")
-    chance = random.Random(3)  # noqa: S311
+    chance = random.Random(3)
     kills = 0
     for _ in range(6):
         process = _start(killed, tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datagen.backends.protocols import Float32, Role, TokenUsage
+from datagen.backends.protocols import Float32, Int64, Role, TokenUsage
 from datagen.config import DenoiseConfig, TeacherConfig
 from datagen.errors import BackendError
 from datagen.progress import SilentProgress
@@ -131,7 +131,7 @@ def test_a_broken_teacher_is_a_clear_stop(tmp_path: Path, broken: str) -> None:
         _vectors(tmp_path).ensure(TEXTS, lambda: Broken(TeacherConfig()), SilentProgress())
 
 
-def _pairs() -> tuple[Texts, Texts, tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
+def _pairs() -> tuple[Texts, Texts, tuple[Int64, Int64]]:
     return Texts.of(pl.Series(["one two", "three"])), Texts.of(TEXTS), (np.array([0, 1, 0, 0]), np.array([1, 2, 0, 3]))
 
 

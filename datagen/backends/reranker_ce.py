@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
-from transformers.utils.logging import disable_progress_bar
 
 from datagen.backends.devices import choose_device, choose_dtype
 from datagen.backends.protocols import Float32, Int64, RerankPairs, TokenUsage
-from datagen.backends.st_model import token_batches
+from datagen.backends.st_model import explaining_load, token_batches
 from datagen.config import DenoiseConfig
 from datagen.errors import ModelLoadError
 
@@ -74,8 +73,7 @@ def load_cross_encoder(folder: Path, settings: DenoiseConfig) -> CrossEncoderRer
         ModelLoadError: the folder does not hold a cross-encoder with one output.
     """
     device = choose_device(settings.device)
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
+    with explaining_load(folder, "a cross-encoder that sentence-transformers can load"):
         model = CrossEncoder(
             str(folder),
             device=str(device),
@@ -83,10 +81,6 @@ def load_cross_encoder(folder: Path, settings: DenoiseConfig) -> CrossEncoderRer
             model_kwargs={"dtype": choose_dtype(settings.dtype, device)},
             trust_remote_code=settings.trust_remote_code,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
-        raise ModelLoadError(
-            f"cannot load {folder} as a cross-encoder: {exc}; give a sentence-transformers one"
-        ) from exc
     if model.num_labels != 1:
         raise ModelLoadError(
             f"the cross-encoder {folder} has {model.num_labels} outputs: one with a single score is needed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,21 +23,27 @@ def load_st_model(folder: Path, settings: TeacherConfig | DenoiseConfig) -> Sent
         ModelLoadError: the folder does not hold a model that sentence-transformers can load.
     """
     device = choose_device(settings.device)
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
+    with explaining_load(folder, "a sentence-transformers model"):
         model = SentenceTransformer(
             str(folder),
             device=str(device),
             model_kwargs={"dtype": choose_dtype(settings.dtype, device)},
             trust_remote_code=settings.trust_remote_code,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
-        raise ModelLoadError(
-            f"cannot load {folder} with sentence-transformers: {exc}; give the folder of a sentence-transformers model"
-        ) from exc
     if settings.max_tokens is not None:
         model.max_seq_length = settings.max_tokens
     return model.eval()
+
+
+@contextlib.contextmanager
+def explaining_load(folder: Path, kind: str) -> Iterator[None]:
+    """Load a model quietly; what goes wrong becomes a `ModelLoadError` that says what the folder should hold."""
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
+        cause = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise ModelLoadError(f"cannot load the model in {folder}: {cause}; give the folder of {kind}") from exc
 
 
 def count_tokens(model: SentenceTransformer, texts: Sequence[str]) -> Int64:

@@ -17,15 +17,16 @@ def _listed(text: str) -> tuple[str, ...]:
 FUNCTION_WORDS = frozenset(
     _listed("""
     a about above after again all almost along also although always am among an and another any are around as at be
-    became because become becomes been before being below between both but by called came can cannot could did do does
-    doing done down due during each either else even ever every few for from further get gets getting given go goes had
-    has have having he her here hers herself him himself his how however i if in including into is it its itself just
-    known least less like likely made mainly make makes making many may me might more most mostly much must my myself
-    near neither no nor not now of off often on once one only onto or other others our ours ourselves out over own per
-    perhaps rather really s same see seem seems seen several shall she should since so some sometimes such t than that
-    the their theirs them themselves then there these they this those though through thus to together too toward towards
-    two under until up upon us use used using usually very via was way we well were what when where whether which while
-    who whom whose why will with within without would yet you your yours yourself
+    became because become becomes been before being below between both but by called came can cannot could did do
+    does doing done down due during each either else even ever every few for from further get gets getting given go
+    goes had has have having he her here hers herself him himself his how however i if in include includes including
+    into is it its itself just known least less like likely made mainly make makes making many may me might more
+    most mostly much must my myself near neither no nor not now occur occurs of off often on once one only onto or
+    other others our ours ourselves out over own per perhaps rather really s said same say says see seem seems seen
+    several shall she should since so some sometimes such t than that the their theirs them themselves then there
+    these they this those though through thus to together too toward towards two under until up upon us use used
+    using usually very via was way ways we well were what when where whether which while who whom whose why will
+    with within without would yet you your yours yourself
     """)
 )
 """Words that say nothing about what a text is about."""

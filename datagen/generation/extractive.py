@@ -222,4 +222,5 @@ def _as_written(text: str, term: str) -> str:
     """Small letters, but for names that mix them, such as `mRNA` or `BRCA1`."""
     start = text.lower().find(term)
     written = text[start : start + len(term)]
-    return written if written.lower() == term and not written.istitle() else term
+    is_plain = written.istitle() or written[1:].islower()
+    return written if written.lower() == term and not is_plain else term

@@ -26,10 +26,10 @@ class Sentence(NamedTuple):
 
     @property
     def is_standalone(self) -> bool:
-        """Whether it can be understood without the sentence before it, judged by its first words."""
+        """Whether it says something by itself: its first words point to no other sentence, nor all of it elsewhere."""
         first = self.text.split(maxsplit=1)[0] if self.text else ""
         leans = first.strip(_QUOTES).rstrip(",").lower() in LEANING_WORDS
-        return not leans and _POINTING.match(self.text) is None
+        return not leans and _POINTING.match(self.text) is None and _REFERRING.search(self.text) is None
 
 
 _QUOTES = "\"'“”\u2018’([)]"
@@ -44,6 +44,10 @@ _ITEM_MARK = re.compile(r"[-–•*·]\s+")
 _NUMBERING = re.compile(r"(?:\(\d{1,4}\)|\d{1,4}[.)])\s+(?=\D)")
 _SPACED_MARK = re.compile(r"\s([.,;:?!])(?=\s|$)")
 _POINTING = re.compile(r"(?:\S+\s+){0,4}(?:this|these|those|such)\s", re.IGNORECASE)
+_REFERRING = re.compile(
+    r"\b(?:[Cc]lick|[Ww]eb ?(?:site|page)s?|see the|[Ff]or (?:more |further )?(?:information|details)|"
+    r"[Vv]isit (?:the|our))\b"
+)
 
 _STOP = re.compile(rf"(?P<kept>[.!?…]+{_CLOSERS}{_FOOTNOTE}?{_CLOSERS})\s+")
 _WIDE_STOP = re.compile(rf"(?P<kept>[{_WIDE_STOPS}]+[”’」』\uff09)]*)\s*")

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from datagen import shards, storage
 from datagen.backends.protocols import LLM, Backends, CorpusReader, LLMReply, LLMRequest
 from datagen.config import RunConfig, StageName
+from datagen.documents import GENERATED_ORIGIN
 from datagen.errors import InputError, RunFolderError
 from datagen.generation.plan import Ask, Plan, Sample, Source, check_kinds, write_queries
 from datagen.generation.slots import digest
@@ -194,7 +195,7 @@ def _shortened(sample: Sample) -> dict[str, object] | None:
         "title": sample.source.title,
         "text": sample.written.passage,
         "language": sample.source.language,
-        "origin": f"generate:{sample.kind}",
+        "origin": f"{GENERATED_ORIGIN}{sample.kind}",
         "meta": json.dumps({"parent": sample.source.doc_id}, ensure_ascii=False),
     }
 

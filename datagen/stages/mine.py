@@ -17,7 +17,7 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64, Role, SearchIndex
 from datagen.config import RunConfig, StageName
-from datagen.documents import render_documents, text_groups
+from datagen.documents import join_parents, render_documents, text_groups
 from datagen.mining import Found, Miner
 from datagen.report.ledger import count_ledger
 from datagen.run_folder import Counts
@@ -131,12 +131,13 @@ def _wanted(config: RunConfig) -> int:
 
 
 def _prepare(work: Work) -> MiningTask:
-    corpus = work.read("corpus", ["doc_id", "title", "text"])
+    corpus = work.read("corpus", ["doc_id", "title", "text", "origin", "meta"])
     queries = work.read("queries", ["query_id", "query"])
     documents = render_documents(corpus, work.config.teacher.document_template)
     document_vectors, document_places = _ensure(work, documents, "document")
     query_vectors, query_places = _ensure(work, queries["query"], "query")
-    document_group, query_group = text_groups(documents, queries["query"])
+    text_group, query_group = text_groups(documents, queries["query"])
+    document_group = join_parents(text_group, corpus)
     pairs = _positive_pairs(work, queries["query_id"], corpus["doc_id"])
     closure = build_closure(pairs, query_group.to_numpy(), document_group.to_numpy())
     vectors_of = partial(_vectors_of, document_vectors, document_places)

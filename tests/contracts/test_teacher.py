@@ -8,7 +8,7 @@ import pytest
 from datagen.backends.models import find_model
 from datagen.backends.protocols import Role, Teacher
 from datagen.backends.teacher_st import load_teacher
-from datagen.config import TeacherConfig
+from datagen.config import Dtype, TeacherConfig
 from datagen.testing import HashingTeacher
 
 TEXTS = ["Hypertension raises the risk of stroke.", "a", "The liver makes bile. " * 40, "Blood pressure and strokes"]
@@ -18,7 +18,7 @@ TEXTS = ["Hypertension raises the risk of stroke.", "a", "The liver makes bile. 
 def teacher(request: pytest.FixtureRequest) -> Teacher:
     if request.param == "hashing":
         return HashingTeacher(TeacherConfig())
-    dtype = "float32" if request.param == "minilm-float32" else "auto"
+    dtype: Dtype = "float32" if request.param == "minilm-float32" else "auto"
     return load_teacher(find_model("packaged:all-MiniLM-L6-v2"), TeacherConfig(dtype=dtype))
 
 

@@ -86,6 +86,7 @@ def test_is_prose_when(text: str, expected: bool) -> None:
         pytest.param("It is a protein.", False, id="pronoun"),
         pytest.param("However, gluten is one.", False, id="connective"),
         pytest.param("Many people with this condition sleep.", False, id="points-back"),
+        pytest.param("For information on cells, see the next page.", False, id="refers-elsewhere"),
         pytest.param("Cells have organs of the kind that this text explains.", True, id="points-late"),
     ],
 )
