@@ -8,7 +8,6 @@ import polars as pl
 
 from datagen.cleaning import comparable
 
-
 GENERATED_ORIGIN = "generate:"
 """How the origin of a passage begins that a generator wrote."""
 

@@ -70,7 +70,9 @@ def run(
         prints = _plan(stages, config, backends, folder)
         folder.publish(_done(folder))
         for stage in stages:
-            if not folder.record(stage.name):
+            if folder.record(stage.name):
+                log.info("%s: done before, kept", stage.name)
+            else:
                 _run_stage(
                     stage, prints[stage.name], Surroundings(config, backends, progress or SilentProgress(), folder)
                 )

@@ -13,7 +13,7 @@ from datagen.backends.protocols import Float32, Int64, Reranker, RerankPairs
 from datagen.errors import BackendError
 from datagen.progress import Progress
 from datagen.store import ArrayStore, Keys, hash_pairs, hash_texts
-from datagen.vectors import PART_CHARACTERS, parts_of
+from datagen.vectors import TEXT_OVERHEAD, parts_of
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class PairScores:
         missing = missing[first]
         if len(missing):
             order = missing[_document_order(documents, document[missing], keys[missing])]
-            sizes = queries.lengths[query] + documents.lengths[document]
+            sizes = queries.lengths[query] + documents.lengths[document] + TEXT_OVERHEAD
             with progress.step("rerank", len(order), "pairs") as advance:
-                for part in parts_of(order, sizes, PART_CHARACTERS):
+                for part in parts_of(order, sizes):
                     scores = reranker().score(RerankPairs(queries.texts, documents.texts, query[part], document[part]))
                     _check(scores, len(part))
                     self._store.append(keys[part], scores[:, None])

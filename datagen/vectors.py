@@ -21,8 +21,11 @@ from datagen.store import ArrayStore, Keys, hash_texts
 
 PLURALS: dict[Role, str] = {"query": "queries", "document": "documents"}
 
-PART_CHARACTERS = 2_000_000
-"""Text embedded between two commits: what a kill costs at most."""
+PART_CHARACTERS = 500_000
+"""Text embedded between two commits, what a kill costs at most; more where that would make very many parts."""
+TEXT_OVERHEAD = 200
+"""Characters that a text counts for beside its own: short texts cost more than their length."""
+_MOST_PARTS = 500
 
 
 class TextVectors:
@@ -59,10 +62,10 @@ class TextVectors:
         return self._store.take(positions).astype(np.float32, copy=False)
 
     def _embed(self, texts: pl.Series, keys: Keys, missing: Int64, teacher: Teacher, progress: Progress) -> None:
-        lengths = texts.str.len_chars().to_numpy()[missing]
-        order = missing[np.lexsort((keys[missing, 1], keys[missing, 0], -lengths.astype(np.int64)))]
+        sizes = texts.str.len_chars().cast(pl.Int64).to_numpy() + TEXT_OVERHEAD
+        order = missing[np.lexsort((keys[missing, 1], keys[missing, 0], -sizes[missing]))]
         with progress.step(f"embed {PLURALS[self.role]}", len(order), "texts") as advance:
-            for part in parts_of(order, texts.str.len_chars().to_numpy(), PART_CHARACTERS):
+            for part in parts_of(order, sizes):
                 vectors = teacher.encode(texts.gather(part).to_list(), self.role)
                 _check(vectors, len(part))
                 self._store.append(keys[part], vectors)
@@ -75,13 +78,15 @@ def open_vectors(config: RunConfig, backends: Backends, role: Role) -> TextVecto
     return TextVectors(config.cache_folder, backends.teacher_identity(role), role, exact=exact)
 
 
-def parts_of(order: Int64, sizes: Int64, budget: int) -> Iterator[Int64]:
+def parts_of(order: Int64, sizes: Int64) -> Iterator[Int64]:
     """Consecutive parts of an order, each up to a budget of summed sizes (at least one item).
 
-    What is left after some parts is cut into the same further parts.
+    What is left after some parts is cut into the same further parts: the budget depends on all sizes, whether they
+    are in the order or not.
     """
     begin = 0
-    ends = np.cumsum(sizes[order].astype(np.int64))
+    budget = max(PART_CHARACTERS, int(sizes.sum()) // _MOST_PARTS)
+    ends = np.cumsum(sizes[order])
     while begin < len(order):
         spent = ends[begin - 1] if begin else 0
         end = max(begin + 1, int(np.searchsorted(ends, spent + budget, side="right")))

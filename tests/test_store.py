@@ -94,7 +94,7 @@ def test_other_identity_or_role_never_meets_these_vectors(tmp_path: Path) -> Non
 def test_a_killed_embedding_goes_on_with_the_same_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
-    monkeypatch.setattr("datagen.vectors.PART_CHARACTERS", 200)
+    monkeypatch.setattr("datagen.vectors.PART_CHARACTERS", 1500)
     texts = pl.Series([f"text {i} " * (1 + i % 7) for i in range(40)])
 
     class Dying(CountingTeacher):
@@ -111,10 +111,16 @@ def test_a_killed_embedding_goes_on_with_the_same_parts(
     assert dying.calls + rest.calls == whole.calls
 
 
-def test_parts_respect_the_budget_and_hold_at_least_one() -> None:
+def test_parts_respect_the_budget_and_hold_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datagen.vectors.PART_CHARACTERS", 8)
     sizes = np.array([50, 3, 4, 2, 9])
-    parts = [part.tolist() for part in parts_of(np.arange(5), sizes, 8)]
-    assert parts == [[0], [1, 2], [3], [4]]
+    assert [part.tolist() for part in parts_of(np.arange(5), sizes)] == [[0], [1, 2], [3], [4]]
+    assert [part.tolist() for part in parts_of(np.arange(3, 5), sizes)] == [[3], [4]]
+
+
+def test_very_many_texts_make_no_more_than_some_hundred_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datagen.vectors.PART_CHARACTERS", 8)
+    assert len(list(parts_of(np.arange(50_000), np.full(50_000, 5)))) <= 501
 
 
 @pytest.mark.parametrize("broken", ["nan", "short"])

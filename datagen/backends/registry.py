@@ -19,7 +19,6 @@ _RERANKERS = {
     "cross-encoder": ("reranker_ce", "load_cross_encoder"),
 }
 _EXTRAS = {
-    "llm_extractive": "extractive",
     "index_faiss": "faiss",
     "teacher_st": "st",
     "reranker_ce": "st",

@@ -54,8 +54,8 @@ def _worded(key: str, value: float | str) -> str:
 
 
 def _reason_table(counts: Mapping[str, Any]) -> Table:  # Any: JSON counts
-    table = Table("candidates", "share", "reason", "meaning", "setting that changes it")
-    table.title, table.title_justify = "What fell where", "left"
+    table = Table("candidates", "share", "reason", "meaning", title="What fell where", title_justify="left")
+    table.add_column("setting that changes it", overflow="fold")
     for reason, count in sorted(counts["reasons"].items(), key=lambda item: -item[1]):
         said, knob = meaning(reason)
         table.add_row(f"{count:,}", f"{count / max(1, counts['candidates']):.1%}", reason, said, knob)
