@@ -16,6 +16,9 @@ from datagen.run_folder import RunFolder, StageRecord
 from datagen.tables import SCHEMAS
 
 _MAX_ORIGINS = 20
+_ATTRIBUTIONS = {
+    "packaged:medquad-sample": " of MedQuAD (Ben Abacha and Demner-Fushman, BMC Bioinformatics 20:511, 2019), CC BY 4.0"
+}
 
 
 def write_report(folder: RunFolder, stages: Sequence[str], config: RunConfig) -> None:
@@ -75,4 +78,4 @@ def _origins(folder: RunFolder, stages: Sequence[str]) -> list[str]:
     origins = (
         corpus.group_by("origin").len().sort("len", "origin", descending=[True, False]).head(_MAX_ORIGINS).collect()
     )
-    return [f"{origin}: {count:,} passages" for origin, count in origins.iter_rows()]
+    return [f"{origin}: {count:,} passages{_ATTRIBUTIONS.get(origin, '')}" for origin, count in origins.iter_rows()]

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+_WORDS = "generate.min_query_words, generate.max_query_words"
+
 MEANINGS: dict[str, tuple[str, str]] = {
+    "empty_text": ("empty or white space", ""),
+    "too_short": ("shorter than asked for", "clean.min_document_characters, clean.min_query_characters"),
+    "duplicate_text": ("equals an earlier document, which takes its place", ""),
+    "repeated_id": ("the same row again", ""),
+    "repeated_pair": ("the same pair again", ""),
+    "unknown_document": ("names a document that is nowhere", ""),
+    "unknown_query": ("names a query that is nowhere", ""),
+    "dropped_document": ("its document was dropped", ""),
+    "dropped_query": ("its query was dropped", ""),
+    "not_finite": ("its relevance is not a finite number", ""),
+    "no_positive": ("a query without a positive", ""),
+    "duplicate_query": ("equals an earlier query, which gets the passage as a positive", "--queries-per-passage"),
+    "too_few_words": ("query too short", _WORDS),
+    "too_many_words": ("query too long", _WORDS),
+    "copies_passage": ("the query is the passage", ""),
+    "repeats_own_query": ("the passage already has this query", "--queries-per-passage"),
+    "no_sentence": ("no sentence to use", "generate.mix"),
+    "no_salient_sentence": ("no sentence stands out", "generate.mix"),
+    "no_title": ("no title to use", "generate.mix"),
+    "no_keywords": ("no words stand out", "generate.mix"),
+    "no_typed_span": ("no date, number or name to ask for", "generate.mix"),
     "selected": ("negative of its query", "--num-negatives"),
     "surplus": ("could be a negative, better ones were enough", "--num-negatives"),
     "known_positive": ("labelled relevant in the input", ""),

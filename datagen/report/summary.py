@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -30,13 +30,26 @@ class Record(Protocol):
         ...
 
 
+class Fallen(NamedTuple):
+    """How many rows of a table one reason took."""
+
+    table: str
+    reason: str
+    rows: int
+    share: float
+
+
 def render_summary(records: Sequence[Record]) -> list[RenderableType]:
     """Tables for the terminal: the stages, the ledger's reasons, and a line on queries that are short."""
     shown: list[RenderableType] = [_stage_table(records)]
     ledgers = [record for record in records if "reasons" in record.counts]
+    fallen = [row for record in records for row in _dropped(record)]
     if ledgers:
-        counts = ledgers[-1].counts
-        shown += [_reason_table(counts), _short_line(counts)]
+        fallen += _ledger_rows(ledgers[-1])
+    if fallen:
+        shown.append(_reason_table(fallen))
+    if ledgers:
+        shown.append(_short_line(ledgers[-1].counts))
     return shown
 
 
@@ -53,12 +66,27 @@ def _worded(key: str, value: float | str) -> str:
     return f"{key.replace('_', ' ')} {shown}"
 
 
-def _reason_table(counts: Mapping[str, Any]) -> Table:  # Any: JSON counts
-    table = Table("candidates", "share", "reason", "meaning", title="What fell where", title_justify="left")
+def _dropped(record: Record) -> list[Fallen]:
+    """What the clean and generate stages set aside."""
+    rows: list[Fallen] = []
+    for name, table in record.counts.get("tables", {}).items():
+        rows += [Fallen(name, reason, n, n / table["given"]) for reason, n in table["dropped"].items()]
+    for reason, n in record.counts.get("rejected_by_reason", {}).items():
+        rows.append(Fallen("new queries", reason, n, n / record.counts["asked"]))
+    return rows
+
+
+def _ledger_rows(record: Record) -> list[Fallen]:
+    reasons = sorted(record.counts["reasons"].items(), key=lambda item: -item[1])
+    return [Fallen("candidates", reason, n, n / record.counts["candidates"]) for reason, n in reasons]
+
+
+def _reason_table(rows: Sequence[Fallen]) -> Table:
+    table = Table("of", "reason", "rows", "share", "meaning", title="What fell where", title_justify="left")
     table.add_column("setting that changes it", overflow="fold")
-    for reason, count in sorted(counts["reasons"].items(), key=lambda item: -item[1]):
-        said, knob = meaning(reason)
-        table.add_row(f"{count:,}", f"{count / max(1, counts['candidates']):.1%}", reason, said, knob)
+    for row in rows:
+        said, knob = meaning(row.reason)
+        table.add_row(row.table, row.reason, f"{row.rows:,}", f"{row.share:.1%}", said, knob)
     return table
 
 

@@ -63,7 +63,10 @@ class Denoise:
         for unit in units:
             _decide_parts(desk, scale, unit, folder)
         counts = count_ledger(folder, desk.n_queries, work.config.mine.num_negatives)
-        return {**counts, **desk.tally, "positive_spread": round(scale.spread, 4), "floor": round(scale.floor, 4)}
+        pairs = int(shards.scan(folder).select(pl.col("reranker_score").count()).collect().item())
+        cached = {"pairs": pairs, "pairs_cached": max(0, pairs - desk.tally["pairs_scored"])}
+        numbers = {"positive_spread": round(scale.spread, 4), "floor": round(scale.floor, 4)}
+        return {**counts, **desk.tally, **cached, **numbers}
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,6 @@ class Unit:
         scorer = desk.backends.reranker
         self.scores[chosen], new = desk.scores.ensure(self._texts, desk.documents, pairs, scorer, desk.progress)
         desk.tally["pairs_scored"] += new
-        desk.tally["pairs_cached"] += int(chosen.sum()) - new
 
     def reason_is(self, *reasons: str) -> Bool:
         """Whether each row has one of these reasons."""
@@ -147,7 +149,7 @@ def _open_desk(work: Work) -> Desk:
         work.read("queries", ["query_id", "query"]),
         Texts.of(documents),
         corpus.select("doc_id").with_row_index("number"),
-        {"pairs_scored": 0, "pairs_cached": 0},
+        {"pairs_scored": 0},
     )
 
 

@@ -1,0 +1,108 @@
+"""What a run says of itself."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from rich.console import Console
+
+from datagen import shards
+from datagen.config import build_config
+from datagen.report.card import write_report
+from datagen.report.knobs import MEANINGS, meaning
+from datagen.report.ledger import count_ledger
+from datagen.report.summary import Record, render_summary
+from datagen.run_folder import RunFolder, StageRecord, open_run
+from datagen.selection.select import Reason
+
+LEDGER = {
+    "query_id": ["a", "a", "a", "b", "c"],
+    "doc_id": ["1", "2", "3", "1", "2"],
+    "source": ["dense"] * 5,
+    "rank": [1, 2, 3, 4, 1],
+    "teacher_score": [0.9, 0.8, 0.7, 0.6, 0.95],
+    "decision": ["negative", "negative", "ignored", "negative", "ignored"],
+    "reason": ["selected", "selected", "margin", "selected", "known_positive"],
+}
+
+
+def _shown(record: object) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    for item in render_summary([record]):  # type: ignore[list-item]
+        console.print(item)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    import polars as pl
+
+    with open_run(tmp_path / "run") as folder:
+        partial = folder.partial("mine", "f")
+        shards.write_parts(partial / "candidates", "candidates", [pl.DataFrame(LEDGER)])
+        corpus = pl.DataFrame({"doc_id": ["1"], "text": ["t"], "origin": ["packaged:medquad-sample"]})
+        shards.write_parts(partial / "corpus", "corpus", [corpus])
+        counts = count_ledger(partial / "candidates", 4, 2)
+        folder.commit(StageRecord("mine", "f", {}, counts, 1.5))
+        folder.publish(["mine"])
+        return folder
+
+
+def test_the_ledger_is_counted(folder: RunFolder) -> None:
+    record = folder.record("mine")
+    assert record is not None
+    counts = record.counts
+    assert counts["queries"] == 4
+    assert (counts["queries_with_all_negatives"], counts["queries_short"], counts["queries_without_negatives"]) == (
+        1,
+        1,
+        2,
+    )
+    assert counts["reasons"] == {"selected": 3, "margin": 1, "known_positive": 1}
+    assert counts["rank_of_negatives"]["50%"] == 2
+    assert counts["teacher_score_of_positives"]["5%"] == 0.95
+
+
+def test_the_card_is_a_dataset_card_with_the_licence_of_the_sample(folder: RunFolder) -> None:
+    config = build_config({"out": folder.path, "input": {"corpus": "x"}})
+    write_report(folder, ["mine"], config)
+    card = (folder.path / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert {"config_name": "candidates", "data_files": "candidates/*.parquet"} in front["configs"]
+    assert "CC BY 4.0" in card
+    assert "| 3 | selected | negative of its query |" in card
+    report = json.loads((folder.path / "report.json").read_text())
+    assert report["tables"] == {"corpus": 1, "candidates": 5}
+
+
+def test_the_summary_names_what_fell_and_the_setting_that_changes_it(folder: RunFolder) -> None:
+    shown = _shown(folder.record("mine"))
+    assert "1 of 4 queries have all their negatives; 1 have fewer and 2 have none: --max-candidates" in shown
+    assert "--margin, --margin-policy" in shown
+
+
+def test_what_clean_and_generate_set_aside_is_shown_with_its_share() -> None:
+    tables = {"corpus": {"given": 10, "kept": 8, "dropped": {"empty_text": 2}}}
+    counts = {"tables": tables, "rejected_by_reason": {"no_title": 1}, "asked": 4}
+    shown = _shown(SimpleNamespace(name="generate", seconds=0.1, counts=counts))
+    assert "empty_text" in shown
+    assert "20.0%" in shown
+    assert "25.0%" in shown
+    assert "generate.mix" in shown
+
+
+def test_a_run_where_nothing_is_short_says_so() -> None:
+    counts = {"reasons": {"selected": 2}, "candidates": 2, "queries": 1, "queries_with_all_negatives": 1}
+    record: Record = SimpleNamespace(name="mine", seconds=0.1, counts=counts)
+    assert "1 of 1 queries have all their negatives." in _shown(record)
+
+
+def test_every_reason_of_the_kernel_has_a_meaning() -> None:
+    assert {reason.label for reason in Reason} <= set(MEANINGS)
+    assert meaning("my_own_rule") == ("my own rule", "")
