@@ -214,6 +214,28 @@ def test_a_corpus_smaller_than_the_number_of_candidates_gives_what_there_is(
     assert counts["candidates"] == 12
 
 
+def test_a_query_that_stays_short_of_negatives_has_its_reason(
+    configure: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    tiny = _beir(tmp_path / "short", n_documents=40, n_queries=5)
+    config = configure(
+        input={"beir": str(tiny)}, mine={"num_negatives": 30, "margin_policy": "absolute", "margin": 0.5}
+    )
+    result = pipeline.run(config)
+    counts = {record.name: record.counts for record in result.records}
+    lists = {row["query_id"]: len(row["negatives"]) for row in shards.read(config.out / "train").to_dicts()}
+    short = {query for query, n in lists.items() if n < 30}
+    rows = shards.read(config.out / "dropped").filter(pl.col("stage") == "export")
+    assert short
+    assert set(rows["key"]) == short
+    assert rows["reason"].str.starts_with("short_of_negatives: ").all()
+    for row in rows.to_dicts():
+        payload = json.loads(row["payload"])
+        assert payload["negatives"] == lists[row["key"]]
+        assert sum(item["rows"] for item in payload["by_reason"]) == payload["candidates"] == 40
+    assert sum(n for key, n in counts["export"].items() if key.startswith("short_by_")) == len(short)
+
+
 def test_a_query_whose_text_is_in_the_corpus_never_meets_itself(
     configure: Callable[..., RunConfig], tmp_path: Path
 ) -> None:

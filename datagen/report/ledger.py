@@ -40,6 +40,31 @@ def count_ledger(folder: Path, n_queries: int, wanted: int) -> Counts:
     }
 
 
+def short_queries(ledger: pl.LazyFrame, queries: pl.DataFrame, wanted: int) -> pl.DataFrame:
+    """The queries with fewer negatives than wanted, in their order, and what became of their candidates.
+
+    Returns:
+        query_id, negatives, candidates, reason (the one that took most of the other candidates; `no_candidates`
+        where there are none) and by_reason (a list of reason and rows).
+    """
+    decided = ledger.group_by("query_id", "reason").agg(
+        rows=pl.len(), negatives=(pl.col("decision") == DECISION_NEGATIVE).sum()
+    )
+    ordered = decided.sort("query_id", "rows", "reason", descending=[False, True, False])
+    against = pl.col("reason").filter(~pl.col("reason").is_in(["selected", "known_positive"]))
+    per_query = ordered.group_by("query_id", maintain_order=True).agg(
+        pl.col("negatives").sum(),
+        candidates=pl.col("rows").sum(),
+        by_reason=pl.struct("reason", "rows"),
+        reason=against.first(),
+    )
+    joined = queries.lazy().select("query_id").join(per_query, on="query_id", how="left", maintain_order="left")
+    filled = joined.with_columns(
+        pl.col("negatives", "candidates").fill_null(0), pl.col("reason").fill_null("no_candidates")
+    )
+    return filled.filter(pl.col("negatives") < wanted).collect()
+
+
 def _positives(ledger: pl.LazyFrame) -> pl.LazyFrame:
     return ledger.filter((pl.col("reason") == "known_positive") | (pl.col("decision") == DECISION_POSITIVE))
 

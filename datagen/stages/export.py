@@ -11,6 +11,7 @@ from datagen import shards
 from datagen.backends.protocols import Backends
 from datagen.config import RunConfig, StageName
 from datagen.documents import render_documents
+from datagen.report.ledger import short_queries
 from datagen.run_folder import Counts
 from datagen.stages.base import Work
 from datagen.tables import DECISION_NEGATIVE, DECISION_POSITIVE, NEGATIVE, POSITIVE
@@ -24,17 +25,40 @@ class Export:
 
     name: StageName = "export"
     reads = ("candidates", "queries", "corpus")
-    writes = ("train",)
+    writes = ("train", "dropped")
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
-        """The shard size, and how a document is put together."""
-        return {**config.export.model_dump(mode="json"), "document_template": config.teacher.document_template}
+        """The shard size, how a document is put together, and when a query is short of negatives."""
+        return {
+            **config.export.model_dump(mode="json"),
+            "document_template": config.teacher.document_template,
+            "num_negatives": config.mine.num_negatives,
+        }
 
     def run(self, work: Work) -> Counts:
-        """Write the shards; rows, files, bytes."""
+        """Write the shards, and which queries lack negatives and why; rows, files, bytes."""
         rows = work.write("train", _shards(work))
         files = list((work.partial / "train").glob("*.parquet"))
-        return {"rows": rows, "files": len(files), "bytes": sum(path.stat().st_size for path in files)}
+        short = _short(work)
+        work.write("dropped", [_short_rows(short)])
+        by_reason = {f"short_by_{reason}": rows for reason, rows in short["reason"].value_counts(sort=True).iter_rows()}
+        return {"rows": rows, "files": len(files), "bytes": sum(path.stat().st_size for path in files), **by_reason}
+
+
+def _short(work: Work) -> pl.DataFrame:
+    queries = work.read("queries", ["query_id"])
+    return short_queries(shards.scan(work.source("candidates")), queries, work.config.mine.num_negatives)
+
+
+def _short_rows(short: pl.DataFrame) -> pl.DataFrame:
+    """A row for each query that lacks negatives: what is missing is a drop, and has its reason."""
+    payload = pl.struct("negatives", "candidates", "by_reason").struct.json_encode()
+    return short.select(
+        stage=pl.lit("export"),
+        key="query_id",
+        reason=pl.lit("short_of_negatives: ") + pl.col("reason"),
+        payload=payload,
+    )
 
 
 def _shards(work: Work) -> Iterator[pl.DataFrame]:
