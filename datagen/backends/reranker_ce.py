@@ -11,7 +11,7 @@ from sentence_transformers import CrossEncoder
 
 from datagen.backends.devices import choose_device, choose_dtype
 from datagen.backends.protocols import Float32, Int64, RerankPairs, TokenUsage
-from datagen.backends.st_model import explaining_load, token_batches
+from datagen.backends.st_model import explaining_load, explaining_memory, token_batches
 from datagen.config import DenoiseConfig
 from datagen.errors import ModelLoadError
 
@@ -38,13 +38,14 @@ class CrossEncoderReranker:
 
     def _score_batch(self, pairs: RerankPairs, batch: Int64) -> Float32:
         texts = [(pairs.queries[pairs.query_index[i]], pairs.documents[pairs.document_index[i]]) for i in batch]
-        logits = self._model.predict(
-            texts,
-            batch_size=len(texts),
-            activation_fn=torch.nn.Identity(),
-            show_progress_bar=False,
-            convert_to_numpy=True,
-        )
+        with explaining_memory("denoise.batch_tokens", self._settings.batch_tokens):
+            logits = self._model.predict(
+                texts,
+                batch_size=len(texts),
+                activation_fn=torch.nn.Identity(),
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
         return np.asarray(logits, np.float32).reshape(len(texts))
 
     def _lengths(self, pairs: RerankPairs) -> Int64:

@@ -17,7 +17,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from datagen.backends.protocols import Float32, Int64, RerankPairs, Role, TokenUsage
-from datagen.backends.st_model import count_tokens, load_st_model, token_batches
+from datagen.backends.st_model import count_tokens, explaining_memory, load_st_model, token_batches
 from datagen.config import DenoiseConfig
 
 
@@ -65,7 +65,8 @@ class MaxSimReranker:
 
     def _embed(self, texts: list[str], role: Role) -> TokenVectors:
         encode = self._model.encode_query if role == "query" else self._model.encode_document
-        found = encode(texts, output_value="token_embeddings", batch_size=len(texts), show_progress_bar=False)
+        with explaining_memory("denoise.batch_tokens", self._settings.batch_tokens):
+            found = encode(texts, output_value="token_embeddings", batch_size=len(texts), show_progress_bar=False)
         joined = TokenVectors.joined(cast("list[torch.Tensor]", found))
         unit = torch.nn.functional.normalize(joined.vectors.float(), dim=-1).to(joined.vectors.dtype)
         return TokenVectors(unit, joined.starts)

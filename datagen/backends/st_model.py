@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils.logging import disable_progress_bar
 
 from datagen.backends.devices import choose_device, choose_dtype
 from datagen.backends.protocols import Int64, TokenUsage
 from datagen.config import DenoiseConfig, TeacherConfig
-from datagen.errors import ModelLoadError
+from datagen.errors import BackendError, ModelLoadError
 
 
 def load_st_model(folder: Path, settings: TeacherConfig | DenoiseConfig) -> SentenceTransformer:
@@ -44,6 +45,19 @@ def explaining_load(folder: Path, kind: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
         cause = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise ModelLoadError(f"cannot load the model in {folder}: {cause}; give the folder of {kind}") from exc
+
+
+@contextlib.contextmanager
+def explaining_memory(setting: str, batch_tokens: int) -> Iterator[None]:
+    """Run a model; when it runs out of memory, say which setting needs less."""
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        raise BackendError(
+            f"the model ran out of device memory with {setting} {batch_tokens:,}: lower it with --set {setting}="
+            f"{max(256, batch_tokens // 4)}, or use --device cpu; what is done is kept",
+            retryable=True,
+        ) from exc
 
 
 def count_tokens(model: SentenceTransformer, texts: Sequence[str]) -> Int64:

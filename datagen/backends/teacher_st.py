@@ -9,7 +9,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from datagen.backends.protocols import Float32, Role, TokenUsage
-from datagen.backends.st_model import count_tokens, load_st_model, token_batches
+from datagen.backends.st_model import count_tokens, explaining_memory, load_st_model, token_batches
 from datagen.config import TeacherConfig
 
 
@@ -40,7 +40,10 @@ class SentenceTransformerTeacher:
     def _encode_batch(self, texts: list[str], role: Role) -> Float32:
         encode = self._model.encode_query if role == "query" else self._model.encode_document
         prompt = self._settings.query_prompt if role == "query" else self._settings.document_prompt
-        vectors = encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
+        with explaining_memory("teacher.batch_tokens", self._settings.batch_tokens):
+            vectors = encode(
+                texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+            )
         return np.asarray(vectors, np.float32)
 
 

@@ -14,10 +14,10 @@ from datagen.backends.devices import choose_device, choose_dtype
 from datagen.backends.models import find_model
 from datagen.backends.protocols import TokenUsage
 from datagen.backends.reranker_ce import load_cross_encoder
-from datagen.backends.st_model import token_batches
+from datagen.backends.st_model import explaining_memory, token_batches
 from datagen.backends.teacher_st import load_teacher
 from datagen.config import DenoiseConfig, TeacherConfig
-from datagen.errors import ConfigError, ModelLoadError
+from datagen.errors import BackendError, ConfigError, ModelLoadError
 
 
 @pytest.fixture
@@ -31,6 +31,16 @@ def test_a_folder_that_is_no_model_is_named(broken_model: Path) -> None:
         load_teacher(broken_model, TeacherConfig(device="cpu"))
     with pytest.raises(ModelLoadError, match=r"cannot load the model in .* give the folder of a cross-encoder"):
         load_cross_encoder(broken_model, DenoiseConfig(device="cpu"))
+
+
+def test_running_out_of_memory_names_the_setting() -> None:
+    with (
+        pytest.raises(
+            BackendError, match=r"teacher.batch_tokens 16,384: lower it with --set teacher.batch_tokens=4096"
+        ),
+        explaining_memory("teacher.batch_tokens", 16_384),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_max_tokens_cuts_longer_texts() -> None:

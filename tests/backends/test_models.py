@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from datagen.backends.models import find_model, hash_model, is_user_class, load_user_class
+from datagen.backends.protocols import Teacher
 from datagen.errors import BackendMissingError, ConfigError, ModelLoadError
 
 
@@ -56,6 +57,14 @@ def test_user_classes_are_told_from_model_names() -> None:
 
 def test_user_class_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"cannot load the backend 'datagen.testing:Nothing'"):
-        load_user_class("datagen.testing:Nothing", None)
+        load_user_class("datagen.testing:Nothing", None, Teacher)
     with pytest.raises(ConfigError, match=r"cannot load the backend 'no.such:Thing'"):
-        load_user_class("no.such:Thing", None)
+        load_user_class("no.such:Thing", None, Teacher)
+
+
+def test_user_class_that_lacks_a_part_is_told_which() -> None:
+    with pytest.raises(
+        ConfigError, match=r"'datagen.testing:OverlapReranker' has no dim, encode, usage: a Teacher needs"
+    ):
+        load_user_class("datagen.testing:OverlapReranker", None, Teacher)
+    assert load_user_class("datagen.testing:HashingTeacher", None, Teacher).dim == 64
