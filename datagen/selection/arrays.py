@@ -22,7 +22,7 @@ _PRODUCT_ROWS = 64
 
 @dataclass(frozen=True)
 class Lists:
-    """One list of numbers a row, in compressed form: row i holds `values[starts[i]:starts[i + 1]]`."""
+    """One list of numbers a row, in compressed form: row i holds `values[starts[i]:starts[i + 1]]`, ascending."""
 
     starts: Int64
     values: Int64
@@ -59,21 +59,15 @@ class Lists:
         if not len(self.values) or not len(values):
             return np.zeros(len(values), bool)
         span = int(max(self.values.max(), values.max())) + 1
-        return member_of(rows * span + values, self.rows * span + self.values)
+        members: Int64 = self.rows * span + self.values
+        asked: Int64 = rows * span + values
+        spot = np.minimum(np.searchsorted(members, asked), len(members) - 1)
+        return np.equal(members[spot], asked)
 
 
 def starts_of(sorted_rows: Int64, n_rows: int) -> Int64:
     """Where each row begins in an ascending array of row numbers, int64 (n_rows + 1,)."""
     return np.searchsorted(sorted_rows, np.arange(n_rows + 1)).astype(np.int64)
-
-
-def member_of(values: Int64, members: Int64) -> Bool:
-    """Whether each value is among the members, (n,)."""
-    if not len(members):
-        return np.zeros(len(values), bool)
-    ordered = np.unique(members)
-    spot = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    return np.equal(ordered[spot], values)
 
 
 def count_before(flags: Bool, starts: Int64) -> Int64:

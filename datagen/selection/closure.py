@@ -25,9 +25,11 @@ class Closure:
     sibling_groups: Lists
     """Text groups of the positives of all queries of equal text (its own among them)."""
     query_group: Int64
-    """Text group of each query, (n_queries,); -1 when no document has its text."""
+    """Text group of each query, (n_queries,); documents of equal text have the same."""
     document_group: Int64
     """Text group of each document, (n_documents,)."""
+    has_twin: Bool
+    """Whether another document is in the group of each document, (n_documents,)."""
 
     def known_positive(self, rows: Int64, documents: Int64) -> Bool:
         """Whether each document is a known positive of the query beside it, (n,)."""
@@ -53,6 +55,7 @@ class Closure:
             self.sibling_groups.take(rows),
             self.query_group[rows],
             self.document_group,
+            self.has_twin,
         )
 
 
@@ -69,10 +72,12 @@ def build_closure(pairs: tuple[Int64, Int64], query_group: Int64, document_group
     groups = document_group[documents]
     same_text, family = np.unique(query_group, return_inverse=True)
     of_family = Lists.from_pairs(family[rows], groups, len(same_text))
+    _, group, members = np.unique(document_group, return_inverse=True, return_counts=True)
     return Closure(
         Lists.from_pairs(rows, documents, n_queries),
         Lists.from_pairs(rows, groups, n_queries),
         of_family.take(family),
         query_group,
         document_group,
+        members[group] > 1,
     )

@@ -94,14 +94,21 @@ def judge(candidates: Candidates, closure: Closure, near: Lists, limits: Float64
     reasons = np.full(len(rows), Reason.SURPLUS, np.int8)
     reasons[candidates.scores.astype(np.float64) > limits[rows]] = Reason.MARGIN
     reasons[near.contains(rows, documents)] = Reason.NEAR_POSITIVE
-    reasons[closure.sibling_positive(rows, documents)] = Reason.SIBLING_POSITIVE
-    reasons[closure.positive_text(rows, documents)] = Reason.POSITIVE_TEXT
-    reasons[closure.query_text(rows, documents)] = Reason.QUERY_TEXT
-    reasons[closure.known_positive(rows, documents)] = Reason.KNOWN_POSITIVE
-    eligible = reasons == Reason.SURPLUS
-    repeated = eligible & ~first_of_kind(rows, closure.document_group[documents], eligible)
-    reasons[repeated] = Reason.REPEATED_TEXT
+    _apply_closure(reasons, candidates, closure)
+    twins = (reasons == Reason.SURPLUS) & closure.has_twin[documents]
+    reasons[twins & ~first_of_kind(rows, closure.document_group[documents], twins)] = Reason.REPEATED_TEXT
     return reasons
+
+
+def _apply_closure(reasons: Reasons, candidates: Candidates, closure: Closure) -> None:
+    """Overwrite reasons with those of the closure; a known positive has a positive's text, and that a sibling's."""
+    rows, documents = candidates.rows, candidates.documents
+    related = np.flatnonzero(closure.sibling_positive(rows, documents))
+    own = related[closure.positive_text(rows[related], documents[related])]
+    reasons[related] = Reason.SIBLING_POSITIVE
+    reasons[own] = Reason.POSITIVE_TEXT
+    reasons[closure.query_text(rows, documents)] = Reason.QUERY_TEXT
+    reasons[own[closure.known_positive(rows[own], documents[own])]] = Reason.KNOWN_POSITIVE
 
 
 def choose_top(rows: Int64, eligible: Bool, wanted: int, n_rows: int) -> Bool:

@@ -13,7 +13,6 @@ from datagen.selection.arrays import (
     count_before,
     count_per_row,
     first_of_kind,
-    member_of,
     pair_products,
     quantile_per_row,
     robust_spread,
@@ -52,12 +51,6 @@ def test_lists_contains_agrees_with_sets(pairs: list[tuple[int, int]], asked: li
     array = np.array(asked, np.int64).reshape(-1, 2)
     found = _lists(pairs).contains(array[:, 0], array[:, 1])
     assert found.tolist() == [pair in set(pairs) for pair in asked]
-
-
-@given(st.lists(st.integers(-5, 5)), st.lists(st.integers(-5, 5)))
-def test_member_of_agrees_with_sets(values: list[int], members: list[int]) -> None:
-    found = member_of(np.array(values, np.int64), np.array(members, np.int64))
-    assert found.tolist() == [value in members for value in values]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans())))
