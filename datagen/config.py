@@ -161,7 +161,9 @@ class MineConfig(Settings):
     positive_score: PositiveScore = Field(default="quantile", description="which positive the margin looks at")
     positive_quantile: Share = Field(default=0.5, description="the quantile of the positives' scores for `quantile`")
     floor_rank: int = Field(
-        default=100, ge=1, description="adaptive: a positive that the teacher ranks lower counts as if it ranked here"
+        default=100,
+        ge=1,
+        description="adaptive: a positive ranked below this, or half of the corpus, counts as ranked there",
     )
     reference_sample: int = Field(
         default=4096, ge=100, description="adaptive: documents whose scores give a query's robust spread"

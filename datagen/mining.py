@@ -108,9 +108,9 @@ class Miner:
         return pair_products(queries, self.document_vectors(documents), closure.positives.rows, index)
 
     def _floor(self, candidates: Candidates, n_rows: int) -> Float64:
-        """Score at the floor rank of each query; -inf where its list is shorter."""
+        """Score at the floor rank of each query, which is at most half of the corpus."""
         floor = np.full(n_rows, -np.inf)
-        edge = candidates.ranks == min(self.config.floor_rank, self.config.candidates)
+        edge = candidates.ranks == min(self.config.floor_rank, self.config.candidates, max(1, self.n_documents // 2))
         floor[candidates.rows[edge]] = candidates.scores[edge]
         return floor
 

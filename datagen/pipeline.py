@@ -70,6 +70,9 @@ def run(
         prints = _plan(stages, config, backends, folder)
         folder.publish(_done(folder))
         for stage in stages:
+            if not folder.record(stage.name):
+                backends.check(stage.name)
+        for stage in stages:
             if folder.record(stage.name):
                 log.info("%s: done before, kept", stage.name)
             else:

@@ -13,6 +13,8 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from datagen.config import StageName
+
 Role: TypeAlias = Literal["query", "document"]
 Float32: TypeAlias = npt.NDArray[np.float32]
 Int64: TypeAlias = npt.NDArray[np.int64]
@@ -129,6 +131,10 @@ class CorpusReader(Protocol):
 
 class Backends(Protocol):
     """How a stage gets at its models: built on first use, never imported by the stage."""
+
+    def check(self, stage: StageName) -> None:
+        """Raise what would stop this stage, before anything is spent on the run."""
+        ...
 
     def teacher(self) -> Teacher:
         """The embedder of the run."""

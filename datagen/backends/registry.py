@@ -9,8 +9,8 @@ from typing import cast
 
 from datagen.backends.models import find_model, hash_model, is_user_class, load_user_class
 from datagen.backends.protocols import LLM, Reranker, Role, SearchIndex, Teacher
-from datagen.config import DenoiseConfig, RunConfig, TeacherConfig, fingerprint
-from datagen.errors import BackendMissingError, unknown_choice
+from datagen.config import DenoiseConfig, RunConfig, StageName, TeacherConfig, fingerprint
+from datagen.errors import BackendMissingError, ConfigError, unknown_choice
 
 _LLMS = {"extractive": ("llm_extractive", "ExtractiveLLM")}
 _INDEXES = {"faiss": ("index_faiss", "FaissFlatIndex")}
@@ -18,13 +18,14 @@ _RERANKERS = {
     "maxsim": ("reranker_maxsim", "load_maxsim"),
     "cross-encoder": ("reranker_ce", "load_cross_encoder"),
 }
-_EXTRAS = {
-    "index_faiss": "faiss",
-    "teacher_st": "st",
-    "reranker_ce": "st",
-    "reranker_maxsim": "st",
-    "devices": "st",
+_NEEDS = {
+    "index_faiss": ("search with FAISS", "faiss"),
+    "teacher_st": ("a sentence-transformers teacher", "st"),
+    "reranker_ce": ("a cross-encoder", "st"),
+    "reranker_maxsim": ("the maxsim reranker", "st"),
+    "devices": ("a teacher or reranker", "st"),
 }
+"""What a backend file is for and the extra that brings its packages."""
 
 
 class Registry:
@@ -45,7 +46,7 @@ class Registry:
     @functools.cached_property
     def _reranker(self) -> Reranker:
         settings = self._config.denoise
-        if is_user_class(settings.reranker) and not settings.reranker.startswith("maxsim:"):
+        if self._is_users_reranker:
             return load_user_class(settings.reranker, settings, Reranker)
         kind, model = self._reranker_model()
         folder = find_model(model, settings.revision)
@@ -61,6 +62,24 @@ class Registry:
             raise unknown_choice("LLM", name, [*_LLMS, "package.module:Class"])
         module, factory = _LLMS[name]
         return cast("LLM", getattr(_module(module), factory)(self._config.generate))
+
+    def check(self, stage: StageName) -> None:
+        """Raise what would stop a stage for lack of a model or a package, before anything is spent on the run.
+
+        Raises:
+            DatagenError: what is missing, and the command or setting that mends it.
+        """
+        if stage == "generate":
+            self.llm()
+        elif stage == "embed" and not is_user_class(self._config.teacher.model):
+            find_model(self._config.teacher.model, self._config.teacher.revision)
+            _module("teacher_st")
+        elif stage == "mine":
+            self.index(1)
+        elif stage == "denoise" and not self._is_users_reranker:
+            kind, model = self._reranker_model()
+            find_model(model, self._config.denoise.revision)
+            _module(_RERANKERS[kind][0])
 
     def teacher(self) -> Teacher:
         """The embedder of the run.
@@ -108,10 +127,24 @@ class Registry:
         """
         return self._llm
 
+    @property
+    def _is_users_reranker(self) -> bool:
+        name = self._config.denoise.reranker
+        return is_user_class(name) and not name.startswith(tuple(f"{kind}:" for kind in _RERANKERS))
+
     def _reranker_model(self) -> tuple[str, str]:
-        """Kind and model: late interaction uses the teacher's own model unless it names another."""
+        """Kind and model: late interaction uses the teacher's own model unless it names another.
+
+        Raises:
+            ConfigError: the teacher is a user's class, which gives no token vectors.
+        """
         name = self._config.denoise.reranker
         if name == "maxsim":
+            if is_user_class(self._config.teacher.model):
+                raise ConfigError(
+                    f"the reranker 'maxsim' needs token vectors, which the teacher {self._config.teacher.model!r} does "
+                    "not give: name a model as maxsim:MODEL, another reranker, or none"
+                )
             return "maxsim", self._config.teacher.model
         if name.startswith("maxsim:"):
             return "maxsim", name.removeprefix("maxsim:")
@@ -130,4 +163,4 @@ def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"datagen.backends.{name}")
     except ImportError as exc:
-        raise BackendMissingError(f"datagen's {name.replace('_', ' ')} backend", _EXTRAS[name]) from exc
+        raise BackendMissingError(*_NEEDS[name]) from exc

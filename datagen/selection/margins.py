@@ -37,7 +37,7 @@ class PositiveScores:
     starts: Int64
     """Where each query's list begins, (n_queries + 1,)."""
     floor: Float64
-    """Score at the lower edge of the first candidates, (n_queries,); -inf when the corpus is smaller."""
+    """Score at the lower edge of the first candidates, (n_queries,); -inf where there is none."""
     spread: Float64
     """Robust spread of the query's scores over the corpus, (n_queries,), at least 0."""
 

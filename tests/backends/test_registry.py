@@ -1,0 +1,94 @@
+"""From names in the settings to backends, and what is said before anything is spent."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from datagen.backends.registry import Registry
+from datagen.config import StageName, build_config
+from datagen.errors import BackendMissingError, ConfigError, ModelLoadError
+from datagen.testing import HashingTeacher, OverlapReranker
+
+
+def _registry(**over: Any) -> Registry:  # Any: nested settings
+    return Registry(build_config({"out": "run", "input": {"beir": "x"}, **over}))
+
+
+def test_a_users_classes_are_built_with_their_settings() -> None:
+    registry = _registry(
+        teacher={"model": "datagen.testing:HashingTeacher"}, denoise={"reranker": "datagen.testing:OverlapReranker"}
+    )
+    teacher, reranker = registry.teacher(), registry.reranker()
+    assert isinstance(teacher, HashingTeacher)
+    assert isinstance(reranker, OverlapReranker)
+    assert teacher.settings.model == "datagen.testing:HashingTeacher"
+    assert registry.teacher() is teacher
+    for stage in ("embed", "mine", "denoise"):
+        registry.check(stage)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("stage", "over", "words"),
+    [
+        ("embed", {"teacher": {"model": "./nowhere"}}, "'./nowhere' does not exist"),
+        ("denoise", {"denoise": {"reranker": "./nowhere"}}, "'./nowhere' does not exist"),
+        ("denoise", {"denoise": {"reranker": "maxsim:./nowhere"}}, "'./nowhere' does not exist"),
+        ("denoise", {"denoise": {"reranker": "cross-encoder:./nowhere"}}, "'./nowhere' does not exist"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_before_the_run(
+    stage: StageName,
+    over: dict[str, Any],  # Any: nested settings
+    words: str,
+) -> None:
+    with pytest.raises(ModelLoadError, match=words):
+        _registry(**over).check(stage)
+
+
+def test_maxsim_beside_a_users_teacher_says_what_to_name_instead() -> None:
+    registry = _registry(teacher={"model": "datagen.testing:HashingTeacher"})
+    with pytest.raises(ConfigError, match="'maxsim' needs token vectors.* name a model as maxsim:MODEL"):
+        registry.check("denoise")
+    with pytest.raises(ConfigError, match="'maxsim' needs token vectors"):
+        registry.reranker_identity()
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("embed", r"a sentence-transformers teacher needs .* pip install 'datagen\[st\]'"),
+        ("mine", r"search with FAISS needs .* pip install 'datagen\[faiss\]'"),
+        ("denoise", r"the maxsim reranker needs .* pip install 'datagen\[st\]'"),
+    ],
+)
+def test_a_missing_package_is_told_before_the_run(
+    monkeypatch: pytest.MonkeyPatch, stage: StageName, words: str
+) -> None:
+    real = importlib.import_module
+
+    def refuse(name: str) -> ModuleType:
+        if name.startswith("datagen.backends."):
+            raise ImportError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib, "import_module", refuse)
+    with pytest.raises(BackendMissingError, match=words):
+        _registry().check(stage)
+
+
+def test_identities_change_with_what_decides_a_vector_or_score() -> None:
+    plain = _registry()
+    assert plain.teacher_identity("query") != plain.teacher_identity("document")
+    for section, key, value in (
+        ("teacher", "query_prompt", "q: "),
+        ("teacher", "max_tokens", 64),
+        ("teacher", "dtype", "float16"),
+    ):
+        assert _registry(**{section: {key: value}}).teacher_identity("query") != plain.teacher_identity("query")
+    assert _registry(teacher={"batch_tokens": 999}).teacher_identity("query") == plain.teacher_identity("query")
+    assert _registry(denoise={"max_tokens": 64}).reranker_identity() != plain.reranker_identity()
+    assert _registry(denoise={"round_size": 3}).reranker_identity() == plain.reranker_identity()
