@@ -28,7 +28,7 @@ def test_a_users_classes_are_built_with_their_settings() -> None:
     assert teacher.settings.model == "datagen.testing:HashingTeacher"
     assert registry.teacher() is teacher
     for stage in ("embed", "mine", "denoise"):
-        registry.check(stage)  # type: ignore[arg-type]
+        registry.check(stage)
 
 
 @pytest.mark.parametrize(
