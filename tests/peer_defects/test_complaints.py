@@ -1,0 +1,107 @@
+"""What users of other miners complain of most, beside the numbered defects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+if TYPE_CHECKING:
+    from tests.peer_defects.conftest import Collection, MakeCollection, Mine
+
+NO_MARGIN = {"margin_policy": "absolute", "margin": 0}
+
+
+@pytest.mark.parametrize(
+    "reranker",
+    [
+        "none",
+        pytest.param(
+            "datagen.testing:OverlapReranker",
+            marks=pytest.mark.xfail(
+                raises=AssertionError, reason="the reranker's unit counts every positive, so that one query can set it"
+            ),
+        ),
+    ],
+)
+def test_one_query_with_500_positives_leaves_the_others_as_they_were(
+    mine: Mine, collect: MakeCollection, reranker: str
+) -> None:
+    plain = collect(2000, 40)
+    many = {**plain.positives, "q0": [f"d{i}" for i in range(500)]}
+    skewed = type(plain)(plain.documents, plain.queries, many)
+    before, after = (mine(given, denoise={"reranker": reranker}) for given in (plain, skewed))
+    others = pl.col("query_id") != "q0"
+    assert after.ledger.filter(others).equals(before.ledger.filter(others))
+    assert {item["doc_id"] for item in after.train["q0"]["positives"]} == set(many["q0"])
+    assert len(after.train["q0"]["positives"]) == 500
+    assert len(after.train) == 40
+
+
+TWINS: dict[str, tuple[str | tuple[str, str], ...]] = {
+    "case": ("The liver makes bile.", "the LIVER makes bile"),
+    "space": ("The heart pumps blood.", "The  heart\npumps blood ."),
+    "width": ("The lung takes air.", "Ｔｈｅ lung takes air."),
+    "title": (("Bones", "They hold calcium."), "Bones They hold calcium."),
+    "titles": (("Skin", "It keeps water in."), ("Skin It", "keeps water in")),
+}
+
+
+@pytest.mark.parametrize("policy", ["absolute", "adaptive"])
+def test_equal_text_under_another_id_is_never_a_negative_of_its_twins_query(
+    mine: Mine, tiny: Collection, policy: str
+) -> None:
+    twins = {f"{name} {i}": text for name, pair in TWINS.items() for i, text in enumerate(pair)}
+    queries = {twin: f"what does {text} say" for twin, text in twins.items()}
+    given = type(tiny)({**tiny.documents, **twins}, queries, {twin: [twin] for twin in twins})
+    mined = mine(given, mine={"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0})
+    for name in TWINS:
+        one, other = f"{name} 0", f"{name} 1"
+        assert (mined.reasons(one)[other], mined.reasons(other)[one]) == ("positive_text", "positive_text")
+        assert not {one, other} & {*mined.negatives(one), *mined.negatives(other)}
+        assert mined.negatives(one)
+        assert mined.negatives(other)
+
+
+def test_equal_texts_with_other_titles_are_twins_when_only_the_text_is_read(mine: Mine, tiny: Collection) -> None:
+    documents = {**tiny.documents, "one": ("Liver", "It makes bile."), "other": ("Organs", "It makes bile.")}
+    given = type(tiny)(documents, {"q": "what makes bile"}, {"q": ["one"]})
+    mined = mine(given, mine=NO_MARGIN, teacher={"document_template": "{text}"})
+    assert mined.reasons("q")["other"] == "positive_text"
+
+
+def test_the_very_same_text_under_another_id_is_one_document(mine: Mine, tiny: Collection) -> None:
+    documents = {**tiny.documents, "one": "It makes bile.", "other": "It makes bile."}
+    given = type(tiny)(documents, {"a": "what makes bile", "b": "bile is made"}, {"a": ["one"], "b": ["other"]})
+    mined = mine(given, mine={"num_negatives": 59, **NO_MARGIN})
+    assert mined.dropped.filter(pl.col("reason") == "duplicate_text")["key"].to_list() == ["other"]
+    for query in ("a", "b"):
+        assert [item["doc_id"] for item in mined.train[query]["positives"]] == ["one"]
+        assert "It makes bile." not in [item["text"] for item in mined.train[query]["negatives"]]
+
+
+def test_a_positive_that_is_in_the_corpus_with_other_spaces_is_no_negative(
+    mine: Mine, tiny: Collection, tmp_path: Path
+) -> None:
+    rows = [{"id": key, "text": text} for key, text in {**tiny.documents, "there": "It makes  bile."}.items()]
+    pl.DataFrame(rows).write_parquet(tmp_path / "corpus.parquet")
+    pairs = pl.DataFrame({"anchor": ["what makes bile"], "positive": ["It makes bile"]})
+    pairs.write_parquet(tmp_path / "pairs.parquet")
+    given = {name: str(tmp_path / f"{name}.parquet") for name in ("corpus", "pairs")}
+    mined = mine(given, mine=NO_MARGIN)
+    (query,) = mined.train
+    assert mined.reasons(query)["there"] == "positive_text"
+
+
+def test_a_window_smaller_than_the_negatives_wanted_is_made_deeper(mine: Mine, tiny: Collection) -> None:
+    mined = mine(tiny, mine={"candidates": 1, "num_negatives": 10, **NO_MARGIN})
+    assert sum(len(mined.negatives(query)) == 10 for query in tiny.queries) >= 10
+
+
+def test_queries_with_several_positives_have_one_row_and_each_positive_once(mine: Mine, tiny: Collection) -> None:
+    mined = mine(tiny)
+    assert list(mined.train) == list(tiny.queries)
+    for query, row in mined.train.items():
+        assert sorted(item["doc_id"] for item in row["positives"]) == sorted(tiny.positives[query])
