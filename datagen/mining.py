@@ -120,15 +120,17 @@ class Miner:
         return robust_spread(queries @ self.sample.T)
 
     def _near_positives(self, closure: Closure) -> Lists:
-        """The documents nearest to the positives of each query."""
+        """The documents nearest to the positives of each query, which share the limit among them."""
         share = int(np.ceil(self.config.near_positive_share * self.n_documents))
         depth = min(share, self.config.near_positive_limit, self.n_documents)
         positives, index = np.unique(closure.positives.values, return_inverse=True)
         if self.config.margin_policy != "adaptive" or not depth or not len(positives):
             return Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), len(closure.positives))
         _, neighbours = self.index.search(self.document_vectors(positives), min(depth + 1, self.n_documents))
-        rows = np.repeat(closure.positives.rows, neighbours.shape[1])
-        return Lists.from_pairs(rows, neighbours[index].ravel(), len(closure.positives))
+        shared = np.maximum(1, depth // np.maximum(1, closure.positives.sizes)) + 1
+        within = np.arange(neighbours.shape[1]) < shared[closure.positives.rows][:, None]
+        rows = np.broadcast_to(closure.positives.rows[:, None], within.shape)
+        return Lists.from_pairs(rows[within], neighbours[index][within], len(closure.positives))
 
 
 def _merged(found: list[Candidates]) -> Candidates:

@@ -26,6 +26,7 @@ PART_CHARACTERS = 500_000
 TEXT_OVERHEAD = 200
 """Characters that a text counts for beside its own: short texts cost more than their length."""
 _MOST_PARTS = 500
+_UNIT_TOLERANCE = 0.01
 
 
 class TextVectors:
@@ -34,7 +35,8 @@ class TextVectors:
     def __init__(self, cache: Path, identity: str, role: Role, *, exact: bool) -> None:
         """Name the store; `exact` keeps float32 instead of float16."""
         self.role: Role = role
-        self._store = ArrayStore(cache / "vectors" / f"{identity}-{role}", np.float32 if exact else np.float16)
+        dtype = np.dtype(np.float32 if exact else np.float16)
+        self._store = ArrayStore(cache / "vectors" / f"{identity}-{role}-{dtype}", dtype)
 
     @property
     def dim(self) -> int:
@@ -100,11 +102,18 @@ def _first_of_each(keys: Keys, wanted: np.ndarray[tuple[int], np.dtype[np.bool_]
 
 
 def _check(vectors: Float32, expected: int) -> None:
-    if len(vectors) != expected:
-        raise BackendError(f"the teacher gave {len(vectors)} vectors for {expected} texts: it must give one each")
-    bad = int((~np.isfinite(vectors).all(axis=1)).sum())
-    if bad:
+    if vectors.ndim != 2 or len(vectors) != expected:
+        raise BackendError(
+            f"the teacher gave vectors of shape {vectors.shape} for {expected} texts: one row each is needed"
+        )
+    lengths = np.linalg.norm(vectors, axis=1)
+    if bad := int((~np.isfinite(lengths)).sum()):
         raise BackendError(
             f"the teacher gave vectors with NaN or infinite numbers for {bad} of {expected} texts: "
             "try --dtype float32, or another model"
+        )
+    if bad := int((np.abs(lengths - 1) > _UNIT_TOLERANCE).sum()):
+        raise BackendError(
+            f"the teacher gave vectors that are not of unit length for {bad} of {expected} texts (the first has "
+            f"{lengths[0]:.3g}): divide each by its length"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,15 @@ def test_very_many_texts_make_no_more_than_some_hundred_parts(monkeypatch: pytes
     assert len(list(parts_of(np.arange(50_000), np.full(50_000, 5)))) <= 501
 
 
+def test_a_teacher_whose_vectors_are_not_of_unit_length_is_told(tmp_path: Path) -> None:
+    class Long(HashingTeacher):
+        def encode(self, texts: Sequence[str], role: Role) -> Float32:
+            return super().encode(texts, role) * np.float32(3)
+
+    with pytest.raises(BackendError, match="not of unit length for 3 of 3 texts"):
+        _vectors(tmp_path).ensure(TEXTS, lambda: Long(TeacherConfig()), SilentProgress())
+
+
 @pytest.mark.parametrize("broken", ["nan", "short"])
 def test_a_broken_teacher_is_a_clear_stop(tmp_path: Path, broken: str) -> None:
     class Broken(HashingTeacher):
@@ -132,7 +142,7 @@ def test_a_broken_teacher_is_a_clear_stop(tmp_path: Path, broken: str) -> None:
             vectors = super().encode(list(texts), role)  # type: ignore[call-overload]
             return vectors[:-1] if broken == "short" else vectors * np.float32("nan")
 
-    words = "gave 2 vectors for 3 texts" if broken == "short" else "NaN or infinite numbers for 3 of 3"
+    words = r"shape \(2, 64\) for 3 texts" if broken == "short" else "NaN or infinite numbers for 3 of 3"
     with pytest.raises(BackendError, match=words):
         _vectors(tmp_path).ensure(TEXTS, lambda: Broken(TeacherConfig()), SilentProgress())
 

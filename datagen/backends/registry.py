@@ -7,7 +7,7 @@ import importlib
 from types import ModuleType
 from typing import cast
 
-from datagen.backends.models import find_model, hash_model, is_user_class, load_user_class
+from datagen.backends.models import find_model, hash_model, hash_user_class, is_user_class, load_user_class
 from datagen.backends.protocols import LLM, Reranker, Role, SearchIndex, Teacher
 from datagen.config import DenoiseConfig, RunConfig, StageName, TeacherConfig, fingerprint
 from datagen.errors import BackendMissingError, ConfigError, unknown_choice
@@ -48,8 +48,8 @@ class Registry:
         settings = self._config.denoise
         if self._is_users_reranker:
             return load_user_class(settings.reranker, settings, Reranker)
-        kind, model = self._reranker_model()
-        folder = find_model(model, settings.revision)
+        kind, model, revision = self._reranker_model()
+        folder = find_model(model, revision)
         module, factory = _RERANKERS[kind]
         return cast("Reranker", getattr(_module(module), factory)(folder, settings))
 
@@ -77,8 +77,8 @@ class Registry:
         elif stage == "mine":
             self.index(1)
         elif stage == "denoise" and not self._is_users_reranker:
-            kind, model = self._reranker_model()
-            find_model(model, self._config.denoise.revision)
+            kind, model, revision = self._reranker_model()
+            find_model(model, revision)
             _module(_RERANKERS[kind][0])
 
     def teacher(self) -> Teacher:
@@ -116,8 +116,8 @@ class Registry:
     def reranker_identity(self) -> str:
         """Hash of all that decides a reranker score but the two texts."""
         settings = self._config.denoise
-        kind, model = self._reranker_model()
-        return fingerprint(kind, _model_hash(model, settings.revision, settings), settings.max_tokens)
+        kind, model, revision = self._reranker_model()
+        return fingerprint(kind, _model_hash(model, revision, settings), settings.max_tokens)
 
     def llm(self) -> LLM:
         """The generator of the run.
@@ -132,28 +132,28 @@ class Registry:
         name = self._config.denoise.reranker
         return is_user_class(name) and not name.startswith(tuple(f"{kind}:" for kind in _RERANKERS))
 
-    def _reranker_model(self) -> tuple[str, str]:
-        """Kind and model: late interaction uses the teacher's own model unless it names another.
+    def _reranker_model(self) -> tuple[str, str, str | None]:
+        """Kind, model and revision: late interaction uses the teacher's own model unless it names another.
 
         Raises:
             ConfigError: the teacher is a user's class, which gives no token vectors.
         """
-        name = self._config.denoise.reranker
+        name, revision = self._config.denoise.reranker, self._config.denoise.revision
         if name == "maxsim":
             if is_user_class(self._config.teacher.model):
                 raise ConfigError(
                     f"the reranker 'maxsim' needs token vectors, which the teacher {self._config.teacher.model!r} does "
                     "not give: name a model as maxsim:MODEL, another reranker, or none"
                 )
-            return "maxsim", self._config.teacher.model
+            return "maxsim", self._config.teacher.model, revision or self._config.teacher.revision
         if name.startswith("maxsim:"):
-            return "maxsim", name.removeprefix("maxsim:")
-        return "cross-encoder", name.removeprefix("cross-encoder:")
+            return "maxsim", name.removeprefix("maxsim:"), revision
+        return "cross-encoder", name.removeprefix("cross-encoder:"), revision
 
 
 def _model_hash(spec: str, revision: str | None, settings: TeacherConfig | DenoiseConfig) -> str:
     if is_user_class(spec):
-        return spec
+        return fingerprint(hash_user_class(spec), revision, settings.dtype)
     devices = _module("devices")
     dtype = devices.choose_dtype(settings.dtype, devices.choose_device(settings.device))
     return f"{hash_model(find_model(spec, revision))}-{dtype}"

@@ -11,7 +11,7 @@ from sentence_transformers import CrossEncoder
 
 from datagen.backends.devices import choose_device, choose_dtype
 from datagen.backends.protocols import Float32, Int64, RerankPairs, TokenUsage
-from datagen.backends.st_model import explaining_load, explaining_memory, token_batches
+from datagen.backends.st_model import explaining_load, explaining_memory, give_back_memory, token_batches
 from datagen.config import DenoiseConfig
 from datagen.errors import ModelLoadError
 
@@ -34,6 +34,7 @@ class CrossEncoderReranker:
         lengths = self._lengths(pairs)
         for batch in token_batches(lengths, self._settings.batch_tokens, self.usage):
             out[batch] = self._score_batch(pairs, batch)
+        give_back_memory()
         return out
 
     def _score_batch(self, pairs: RerankPairs, batch: Int64) -> Float32:

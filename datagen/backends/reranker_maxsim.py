@@ -17,7 +17,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from datagen.backends.protocols import Float32, Int64, RerankPairs, Role, TokenUsage
-from datagen.backends.st_model import count_tokens, explaining_memory, load_st_model, token_batches
+from datagen.backends.st_model import count_tokens, explaining_memory, give_back_memory, load_st_model, token_batches
 from datagen.config import DenoiseConfig
 
 
@@ -52,6 +52,7 @@ class MaxSimReranker:
             tokens = self._embed([texts[i] for i in batch], "document")
             for number, i in enumerate(batch):
                 out[places[i]] = _match(self._query_tokens, pairs.query_index[places[i]], tokens.of(number))
+        give_back_memory()
         return out
 
     def _embed_queries(self, texts: Sequence[str]) -> TokenVectors:

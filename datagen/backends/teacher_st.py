@@ -9,7 +9,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from datagen.backends.protocols import Float32, Role, TokenUsage
-from datagen.backends.st_model import count_tokens, explaining_memory, load_st_model, token_batches
+from datagen.backends.st_model import count_tokens, explaining_memory, give_back_memory, load_st_model, token_batches
 from datagen.config import TeacherConfig
 
 
@@ -35,6 +35,7 @@ class SentenceTransformerTeacher:
             out[batch] = self._encode_batch([texts[i] for i in batch], role)
         norms: Float32 = np.linalg.norm(out, axis=1, keepdims=True)
         np.divide(out, norms, out=out, where=norms > 0)
+        give_back_memory()
         return out
 
     def _encode_batch(self, texts: list[str], role: Role) -> Float32:

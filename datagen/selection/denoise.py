@@ -1,6 +1,6 @@
 """What a second scorer says of the candidates that the margin let through: negative, ignored, or positive.
 
-No threshold is a bare number on the reranker's scale. The unit is the robust spread of the scores that all known
+No threshold is a bare number on the reranker's scale. The unit is the robust spread of the scores that the known
 positives of the run have, so that the outcome does not depend on whether the reranker speaks in logits, cosines or
 probabilities, as long as higher means more relevant.
 """
@@ -37,7 +37,7 @@ class RerankerScale:
 
 
 def measure_scale(rule: DenoiseRule, positive_scores: Float64) -> RerankerScale:
-    """The unit and the floor of a reranker, from the scores of all known positives, (n,) with n > 0."""
+    """The unit and the floor of a reranker, from a score of known positives for each query, (n,) with n > 0."""
     floor = float(np.quantile(positive_scores, rule.floor_quantile))
     return RerankerScale(float(robust_spread(positive_scores)), floor)
 

@@ -118,6 +118,12 @@ def _explode(rows: pl.DataFrame, column: str, id_column: str, source: Source) ->
     if id_column in rows.columns and id_column not in lists:
         log.info("%s: ids in %r are not used, as there are several texts a row", source.name, id_column)
         rows = rows.drop(id_column)
+    for name in lists:
+        if rows.schema[name].inner.is_nested():  # type: ignore[attr-defined]  # lists have one, data types do not
+            raise InputError(
+                f"{source.name!r}: the column of the {name} holds {rows.schema[name]}, not lists of texts: "
+                "give a list of texts in each row, or one text"
+            )
     # Empty lists become null, because polars versions differ in what they make of them.
     as_lists = [pl.col(name).cast(pl.List(pl.String), strict=False) for name in lists]
     rows = rows.with_columns(as_lists).with_columns(

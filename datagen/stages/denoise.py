@@ -29,7 +29,7 @@ from datagen.stages.base import Work
 from datagen.storage import make_folder
 from datagen.tables import DECISION_IGNORED, DECISION_NEGATIVE, DECISION_POSITIVE
 
-_UNIT_PARTS = 8
+_UNIT_PARTS = 16
 """Ledger parts decided together: more share the token vectors of their documents, fewer need less memory."""
 _OPEN = ("selected", "surplus")
 _DOUBTED = ("margin", "near_positive")
@@ -154,7 +154,7 @@ def _open_desk(work: Work) -> Desk:
 
 
 def _measure(desk: Desk, units: list[list[Path]]) -> RerankerScale:
-    """The reranker's unit, from the scores of all known positives.
+    """The reranker's unit, from the scores of known positives; each query counts once, by their median.
 
     The first round of candidates is scored along with them: a document's token vectors then serve both.
     """
@@ -162,8 +162,9 @@ def _measure(desk: Desk, units: list[list[Path]]) -> RerankerScale:
     for parts in units:
         unit = Unit(desk, pl.concat(map(_read, parts)))
         unit.score(unit.reason_is("known_positive") | unit.first_round())
-        found.append(unit.positives(unit.scores)[0])
-    return measure_scale(desk.rule, np.concatenate(found))
+        found.append(quantile_per_row(*unit.positives(unit.scores), 0.5))
+    middles = np.concatenate(found)
+    return measure_scale(desk.rule, middles[~np.isnan(middles)])
 
 
 def _decide_parts(desk: Desk, scale: RerankerScale, parts: list[Path], folder: Path) -> None:

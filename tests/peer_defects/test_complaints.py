@@ -18,12 +18,7 @@ NO_MARGIN = {"margin_policy": "absolute", "margin": 0}
     "reranker",
     [
         "none",
-        pytest.param(
-            "datagen.testing:OverlapReranker",
-            marks=pytest.mark.xfail(
-                raises=AssertionError, reason="the reranker's unit counts every positive, so that one query can set it"
-            ),
-        ),
+        "datagen.testing:OverlapReranker",
     ],
 )
 def test_one_query_with_500_positives_leaves_the_others_as_they_were(

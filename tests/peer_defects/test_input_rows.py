@@ -127,10 +127,6 @@ def test_d18_lists_of_positives_are_all_positives(mine: Mine, tmp_path: Path, su
     assert texts == {"liver pain": [liver, car], "red car": [car, liver]}
 
 
-@pytest.mark.xfail(
-    raises=pytest.fail.Exception,
-    reason='a dictionary in a list of positives is cast to a text such as {"d1","the text"}',
-)
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 def test_d18_positives_that_are_dictionaries_are_refused(mine: Mine, tmp_path: Path, suffix: str) -> None:
     rows = [{"query": "liver pain", "positive": [{"docid": "d1", "text": "the liver aches"}]}]
@@ -143,7 +139,6 @@ def test_d18_positives_that_are_dictionaries_are_refused(mine: Mine, tmp_path: P
         mine({"pairs": str(file)})
 
 
-@pytest.mark.xfail(reason="lists of lists end in an error of polars", raises=pl.exceptions.InvalidOperationError)
 def test_d18_positives_that_are_lists_of_lists_are_refused(mine: Mine, tmp_path: Path) -> None:
     pl.DataFrame([{"query": "liver", "positive": [["the liver aches"]]}]).write_parquet(tmp_path / "pairs.parquet")
     with pytest.raises(InputError):

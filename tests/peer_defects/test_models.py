@@ -65,9 +65,6 @@ def test_d02_a_copy_of_a_checkpoint_in_another_folder_needs_no_new_vectors(
     assert second.ledger.equals(first.ledger)
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="hash_model remembers a folder for the life of the process, whatever is saved into it"
-)
 def test_d02_a_checkpoint_that_is_saved_over_another_gives_its_own_vectors(
     mine: Mine, tiny: Collection, make_model: MakeModel
 ) -> None:
@@ -107,9 +104,6 @@ def own_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="the identity of a user's class is its name alone: settings.revision is left out"
-)
 @pytest.mark.usefixtures("own_teacher")
 def test_d02_a_revision_that_a_users_class_reads_gives_vectors_of_its_own(mine: Mine, tiny: Collection) -> None:
     first = mine(tiny, teacher={"model": "own_teacher:Teacher", "revision": "v1"})
@@ -117,9 +111,6 @@ def test_d02_a_revision_that_a_users_class_reads_gives_vectors_of_its_own(mine: 
     assert _differ(first, second)
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="the identity of a user's class is its name alone: its code is left out"
-)
 def test_d02_a_users_class_that_was_edited_gives_vectors_of_its_own(
     mine: Mine, tiny: Collection, own_teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,9 +121,6 @@ def test_d02_a_users_class_that_was_edited_gives_vectors_of_its_own(
     assert _differ(first, mine(tiny, teacher={"model": "own_teacher:Teacher"}))
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="maxsim loads the teacher's model at denoise.revision, which is not the teacher's"
-)
 def test_d02_the_teachers_own_model_as_reranker_has_the_teachers_revision(
     make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,10 +178,6 @@ def test_d08_another_template_gives_vectors_of_its_own(mine: Mine, tiny: Collect
     assert {item["text"] for row in body.train.values() for item in row["negatives"]} <= set(tiny.documents.values())
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="vectors stored in float16 are read when float32 is asked for, where the identity is the same",
-)
 def test_d08_another_number_type_gives_vectors_of_its_own(mine: Mine, tiny: Collection) -> None:
     mine(tiny)
     exact = mine(tiny, teacher={"dtype": "float32"}).teacher_scores()
