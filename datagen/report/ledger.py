@@ -13,6 +13,11 @@ from datagen.tables import DECISION_NEGATIVE, DECISION_POSITIVE
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
+IS_NEGATIVE = pl.col("decision") == DECISION_NEGATIVE
+IS_POSITIVE = (pl.col("decision") == DECISION_POSITIVE) | (pl.col("reason") == "known_positive")
+"""Rows of the ledger that become negatives and positives of a training row."""
+
+
 def count_ledger(folder: Path, n_queries: int, wanted: int) -> Counts:
     """Counts of a ledger.
 
@@ -23,7 +28,7 @@ def count_ledger(folder: Path, n_queries: int, wanted: int) -> Counts:
     """
     ledger = shards.scan(folder)
     reasons = ledger.group_by("reason").len().sort("reason").collect()
-    negatives = ledger.filter(pl.col("decision") == DECISION_NEGATIVE)
+    negatives = ledger.filter(IS_NEGATIVE)
     per_query = negatives.group_by("query_id").len().collect()["len"]
     full = int((per_query >= wanted).sum())
     return {
@@ -36,7 +41,7 @@ def count_ledger(folder: Path, n_queries: int, wanted: int) -> Counts:
         "reasons": dict(zip(reasons["reason"], reasons["len"], strict=True)),
         "rank_of_negatives": _quantiles(negatives, "rank"),
         "teacher_score_of_negatives": _quantiles(negatives, "teacher_score"),
-        "teacher_score_of_positives": _quantiles(_positives(ledger), "teacher_score"),
+        "teacher_score_of_positives": _quantiles(ledger.filter(IS_POSITIVE), "teacher_score"),
     }
 
 
@@ -47,9 +52,7 @@ def short_queries(ledger: pl.LazyFrame, queries: pl.DataFrame, wanted: int) -> p
         query_id, negatives, candidates, reason (the one that took most of the other candidates; `no_candidates`
         where there are none) and by_reason (a list of reason and rows).
     """
-    decided = ledger.group_by("query_id", "reason").agg(
-        rows=pl.len(), negatives=(pl.col("decision") == DECISION_NEGATIVE).sum()
-    )
+    decided = ledger.group_by("query_id", "reason").agg(rows=pl.len(), negatives=IS_NEGATIVE.sum())
     ordered = decided.sort("query_id", "rows", "reason", descending=[False, True, False])
     against = pl.col("reason").filter(~pl.col("reason").is_in(["selected", "known_positive"]))
     per_query = ordered.group_by("query_id", maintain_order=True).agg(
@@ -63,10 +66,6 @@ def short_queries(ledger: pl.LazyFrame, queries: pl.DataFrame, wanted: int) -> p
         pl.col("negatives", "candidates").fill_null(0), pl.col("reason").fill_null("no_candidates")
     )
     return filled.filter(pl.col("negatives") < wanted).collect()
-
-
-def _positives(ledger: pl.LazyFrame) -> pl.LazyFrame:
-    return ledger.filter((pl.col("reason") == "known_positive") | (pl.col("decision") == DECISION_POSITIVE))
 
 
 def _quantiles(rows: pl.LazyFrame, column: str) -> dict[str, float]:

@@ -41,8 +41,3 @@ def decode(content: bytes, path: Path) -> str:
         raise InputError(
             f"{str(path)!r}, line {line:,}: not UTF-8 (byte {content[exc.start]:#04x}); convert the file to UTF-8"
         ) from exc
-
-
-def first_line(exc: BaseException) -> str:
-    """The first line of an error's message, or its kind when it has none."""
-    return next(iter(str(exc).splitlines()), type(exc).__name__)

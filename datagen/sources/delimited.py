@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from datagen.errors import InputError, some_of
-from datagen.sources.content import decode, first_line, read_bytes
+from datagen.errors import InputError, first_line, some_of
+from datagen.sources.content import decode, read_bytes
 
 _QUOTED_CELL = r'(?s)^"(?:[^"]|"")*"$'
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from datagen.config import InputConfig
 from datagen.errors import InputError
 from datagen.sources import hub
 from datagen.sources.locate import Source, locate_input
+from datagen.storage import hash_file
 
 
 def input_fingerprint(config: InputConfig) -> str:
@@ -38,14 +38,7 @@ def _describe(source: Source, split: str) -> str:
 
 def _digest(files: Sequence[Path]) -> str:
     try:
-        digests = [_digest_file(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        digests = [hash_file(path) for path in files]
     except OSError as exc:
         raise InputError(f"cannot read {exc.filename or str(files[0])!r}: {exc.strerror}; check the file") from exc
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-@functools.lru_cache(maxsize=4096)
-def _digest_file(path: Path, size: int, modified: int) -> str:
-    """Size and date only tell that a file that this process has already read is still the same."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

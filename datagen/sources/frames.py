@@ -7,9 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from datagen.errors import InputError
+from datagen.errors import InputError, first_line
 from datagen.sources import hub
-from datagen.sources.content import first_line
 from datagen.sources.delimited import read_csv, read_tsv
 from datagen.sources.json_lines import read_json, read_json_lines
 from datagen.sources.locate import ALLOWED, Format, Source

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from datagen.errors import BackendMissingError, InputError
-from datagen.sources.content import first_line
+from datagen.errors import BackendMissingError, InputError, first_line
 from datagen.sources.locate import choose_split
 
 if TYPE_CHECKING:

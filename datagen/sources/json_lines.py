@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from datagen.errors import InputError
-from datagen.sources.content import decode, first_line, read_bytes
+from datagen.errors import InputError, first_line
+from datagen.sources.content import decode, read_bytes
 
 # Raw control characters in a text are taken; NaN and Infinity become texts, which relevance is read from.
 _DECODER = json.JSONDecoder(strict=False, parse_constant=str)

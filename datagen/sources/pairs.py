@@ -7,7 +7,7 @@ import logging
 import polars as pl
 
 from datagen.config import InputConfig
-from datagen.errors import InputError, some_of
+from datagen.errors import InputError, first_line, some_of
 from datagen.sources.columns import (
     TITLE,
     as_id,
@@ -19,7 +19,6 @@ from datagen.sources.columns import (
     hash_texts,
     require_column,
 )
-from datagen.sources.content import first_line
 from datagen.sources.locate import Source
 from datagen.tables import CORPUS, PAIRS
 

@@ -11,13 +11,10 @@ from datagen import shards
 from datagen.backends.protocols import Backends
 from datagen.config import RunConfig, StageName
 from datagen.documents import render_documents
-from datagen.report.ledger import short_queries
+from datagen.report.ledger import IS_NEGATIVE, IS_POSITIVE, short_queries
 from datagen.run_folder import Counts
 from datagen.stages.base import Work
-from datagen.tables import DECISION_NEGATIVE, DECISION_POSITIVE, NEGATIVE, POSITIVE
-
-_IS_NEGATIVE = pl.col("decision") == DECISION_NEGATIVE
-_IS_POSITIVE = (pl.col("decision") == DECISION_POSITIVE) | (pl.col("reason") == "known_positive")
+from datagen.tables import NEGATIVE, POSITIVE
 
 
 class Export:
@@ -65,7 +62,7 @@ def _shards(work: Work) -> Iterator[pl.DataFrame]:
     corpus = work.read("corpus", ["doc_id", "title", "text"])
     documents = corpus.select("doc_id", text=render_documents(corpus, work.config.teacher.document_template))
     queries = work.read("queries", ["query_id", "query", "instruction"])
-    ledger = shards.scan(work.source("candidates")).filter(_IS_NEGATIVE | _IS_POSITIVE)
+    ledger = shards.scan(work.source("candidates")).filter(IS_NEGATIVE | IS_POSITIVE)
     with work.progress.step("export", len(queries), "queries") as advance:
         for part in shards.slices(queries, work.config.export.rows_per_shard):
             yield _training_rows(part, ledger, documents)
@@ -77,7 +74,7 @@ def _training_rows(queries: pl.DataFrame, ledger: pl.LazyFrame, documents: pl.Da
     chosen = ledger.join(queries.lazy().select("query_id"), on="query_id", how="semi", maintain_order="left").collect()
     chosen = chosen.join(documents, on="doc_id", how="left", maintain_order="left")
     rows = queries
-    for name, wanted, kind in (("positives", _IS_POSITIVE, POSITIVE), ("negatives", _IS_NEGATIVE, NEGATIVE)):
+    for name, wanted, kind in (("positives", IS_POSITIVE, POSITIVE), ("negatives", IS_NEGATIVE, NEGATIVE)):
         fields = [kind.field(i).name for i in range(kind.num_fields)]
         lists = chosen.filter(wanted).group_by("query_id", maintain_order=True).agg(pl.struct(fields).alias(name))
         rows = rows.join(lists, on="query_id", how="left", maintain_order="left")
