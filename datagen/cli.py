@@ -1,7 +1,7 @@
 """The command line: parse, call, print; nothing else.
 
-An option is only handed on when it was given: the defaults live in `config.py` (a test compares them with the help
-texts). Nothing heavy is imported before a command runs, so that `--help` answers at once.
+The options are those of `cli_options.py`. Nothing heavy is imported before a command runs, so that `--help` answers
+at once.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from datagen import cli_options as options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,107 +29,6 @@ log = logging.getLogger(__name__)
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 WIDTH_OF_FILES = 120
-
-SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "out": ("out",),
-    "seed": ("seed",),
-    "cache": ("cache",),
-    "beir": ("input.beir",),
-    "corpus": ("input.corpus",),
-    "queries": ("input.queries",),
-    "qrels": ("input.qrels",),
-    "pairs": ("input.pairs",),
-    "anchor_column": ("input.anchor_column",),
-    "positive_column": ("input.positive_column",),
-    "llm": ("generate.llm",),
-    "queries_per_passage": ("generate.queries_per_passage",),
-    "teacher": ("teacher.model",),
-    "query_prompt": ("teacher.query_prompt",),
-    "document_prompt": ("teacher.document_prompt",),
-    "document_template": ("teacher.document_template",),
-    "max_tokens": ("teacher.max_tokens", "denoise.max_tokens"),
-    "dtype": ("teacher.dtype", "denoise.dtype"),
-    "device": ("teacher.device", "denoise.device"),
-    "trust_remote_code": ("teacher.trust_remote_code", "denoise.trust_remote_code"),
-    "num_negatives": ("mine.num_negatives",),
-    "candidates": ("mine.candidates",),
-    "max_candidates": ("mine.max_candidates",),
-    "margin_policy": ("mine.margin_policy",),
-    "margin": ("mine.margin",),
-    "positive_score": ("mine.positive_score",),
-    "reranker": ("denoise.reranker",),
-}
-"""Which settings an option of a command fills."""
-
-
-def _option(flag: str, panel: str, text: str, default: str = "") -> Any:  # Any: what typer.Option gives
-    shown = f"{text} \\[default: {default}]" if default else text  # the backslash: else rich takes it for markup
-    return typer.Option(flag, help=shown, show_default=False, rich_help_panel=panel)
-
-
-_INPUT, _MODELS, _CHOICE, _RUN = "Input", "Models", "Which negatives", "The run"
-
-Out = Annotated[Path | None, _option("--out", _RUN, "The run folder.")]
-Seed = Annotated[int | None, _option("--seed", _RUN, "Seed of every choice.", "42")]
-Cache = Annotated[
-    Path | None, _option("--cache", _RUN, "Folder of vectors and scores, shared by runs.", "~/.cache/datagen")
-]
-Fresh = Annotated[bool, _option("--fresh", _RUN, "Start over instead of going on.")]
-Quiet = Annotated[bool, _option("--quiet", _RUN, "Say nothing but warnings and errors.")]
-LogFile = Annotated[Path | None, _option("--log-file", _RUN, "Append all log lines, and tracebacks, to this file.")]
-Set = Annotated[
-    list[str] | None,
-    _option("--set", _RUN, "Any other setting: SECTION.KEY=VALUE, such as mine.positive_quantile=0.3."),
-]
-ContinuedRun = Annotated[Path | None, _option("--run", _INPUT, "Go on in a folder that `datagen generate` made.")]
-Beir = Annotated[str | None, _option("--beir", _INPUT, "Folder with corpus.jsonl, queries.jsonl and qrels.")]
-Corpus = Annotated[str | None, _option("--corpus", _INPUT, "Passages: file, dataset folder or dataset id.")]
-Queries = Annotated[str | None, _option("--queries", _INPUT, "Queries: file, dataset folder or dataset id.")]
-Qrels = Annotated[str | None, _option("--qrels", _INPUT, "Known positives: query id, document id, score.")]
-Pairs = Annotated[str | None, _option("--pairs", _INPUT, "A query and a positive a row; --corpus may add passages.")]
-AnchorColumn = Annotated[
-    str | None, _option("--anchor-column", _INPUT, "Column of the query in --pairs.", "a usual name")
-]
-PositiveColumn = Annotated[
-    str | None, _option("--positive-column", _INPUT, "Column of the positive in --pairs.", "a usual name")
-]
-Llm = Annotated[str | None, _option("--llm", _MODELS, "Writer of the queries, or package.module:Class.", "extractive")]
-QueriesPerPassage = Annotated[
-    int | None, _option("--queries-per-passage", _CHOICE, "Queries asked for each passage.", "2")
-]
-Teacher = Annotated[
-    str | None,
-    _option("--teacher", _MODELS, "Embedder: hub id, folder or packaged:NAME.", "packaged:all-MiniLM-L6-v2"),
-]
-Reranker = Annotated[
-    str | None,
-    _option("--reranker", _MODELS, "maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none.", "maxsim"),
-]
-QueryPrompt = Annotated[str | None, _option("--query-prompt", _MODELS, "Put before each query.", "the model's own")]
-DocumentPrompt = Annotated[
-    str | None, _option("--document-prompt", _MODELS, "Put before each document.", "the model's own")
-]
-DocumentTemplate = Annotated[
-    str | None, _option("--document-template", _MODELS, "How title and text become one document.", "{title} {text}")
-]
-MaxTokens = Annotated[int | None, _option("--max-tokens", _MODELS, "Cut longer texts.", "the model's own limit")]
-Dtype = Annotated[str | None, _option("--dtype", _MODELS, "auto, float32, float16 or bfloat16.", "auto")]
-Device = Annotated[str | None, _option("--device", _MODELS, "auto, cpu, cuda, cuda:1, mps …", "auto")]
-TrustRemoteCode = Annotated[
-    bool, _option("--trust-remote-code", _MODELS, "Let a hub model run its own code: only for models you trust.")
-]
-NumNegatives = Annotated[int | None, _option("--num-negatives", _CHOICE, "Negatives wanted for each query.", "5")]
-Candidates = Annotated[int | None, _option("--candidates", _CHOICE, "Nearest documents looked at first.", "100")]
-MaxCandidates = Annotated[
-    int | None, _option("--max-candidates", _CHOICE, "How deep a query short of negatives is searched.", "1000")
-]
-MarginPolicy = Annotated[str | None, _option("--margin-policy", _CHOICE, "adaptive, relative or absolute.", "adaptive")]
-Margin = Annotated[
-    float | None, _option("--margin", _CHOICE, "How far below the positive a negative must be.", "by policy")
-]
-PositiveScore = Annotated[
-    str | None, _option("--positive-score", _CHOICE, "The positive compared with: min, own or quantile.", "quantile")
-]
 
 app = typer.Typer(
     name="datagen", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -160,78 +61,144 @@ def describe(
 def run_file(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Settings, such as pipelines/quickstart.yaml.")],
-    out: Out = None,
-    overrides: Set = None,
-    fresh: Fresh = False,
-    quiet: Quiet = False,
-    log_file: LogFile = None,
+    out: options.Out = None,
+    overrides: options.Set = None,
+    fresh: options.Fresh = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
 ) -> None:
     """Run the stages of a YAML file, going on where an earlier call was stopped."""
     with _speaking(quiet, log_file):
         from datagen.config import load_config
 
-        _run(load_config(file, _given(ctx)), fresh=fresh, quiet=quiet)
+        _run(load_config(file, options.read_given(ctx)), fresh=fresh, quiet=quiet)
 
 
 @app.command("generate")
 def generate(
     ctx: typer.Context,
-    corpus: Corpus = None,
-    llm: Llm = None,
-    queries_per_passage: QueriesPerPassage = None,
-    out: Out = None,
-    seed: Seed = None,
-    overrides: Set = None,
-    fresh: Fresh = False,
-    quiet: Quiet = False,
-    log_file: LogFile = None,
+    corpus: options.Corpus = None,
+    llm: options.Llm = None,
+    base_url: options.BaseUrl = None,
+    lane: options.Lane = None,
+    temperature: options.Temperature = None,
+    answer_tokens: options.AnswerTokens = None,
+    recipe: options.Recipe = None,
+    prompts: options.Prompts = None,
+    queries_per_passage: options.QueriesPerPassage = None,
+    num: options.Num = None,
+    max_attempts: options.MaxAttempts = None,
+    max_in_flight: options.MaxInFlight = None,
+    requests_per_minute: options.RequestsPerMinute = None,
+    tokens_per_minute: options.TokensPerMinute = None,
+    max_cost: options.MaxCost = None,
+    max_tokens_of_run: options.MaxTokensOfRun = None,
+    max_requests: options.MaxRequests = None,
+    dry_run: options.DryRun = False,
+    out: options.Out = None,
+    seed: options.Seed = None,
+    overrides: options.Set = None,
+    fresh: options.Fresh = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
 ) -> None:
-    """Write queries for your own passages."""
+    """Write queries for your own passages, with a language model or without one."""
     with _speaking(quiet, log_file):
         from datagen.config import GENERATE_STAGES, build_config
 
-        _run(build_config({"stages": GENERATE_STAGES, **_given(ctx)}), fresh=fresh, quiet=quiet)
+        config = build_config({"stages": GENERATE_STAGES, **options.read_given(ctx)})
+        if dry_run:
+            _print_pilot(config)
+        else:
+            _run(config, fresh=fresh, quiet=quiet)
+
+
+@app.command("reparse")
+def reparse(
+    ctx: typer.Context,
+    run: options.RunArgument,
+    overrides: options.Set = None,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
+) -> None:
+    """Read the kept answers of a language model again, with changed rules and without a call."""
+    with _speaking(quiet, log_file):
+        _run(_earlier(run, options.read_given(ctx)), quiet=quiet, read_again=True)
+
+
+@app.command("retry")
+def retry(
+    ctx: typer.Context,
+    run: options.RunArgument,
+    reason: options.Reason,
+    max_tokens: options.TimesTokens = "1x",
+    overrides: options.Set = None,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
+) -> None:
+    """Ask the rows again that ended with a reason; all other rows keep their answers."""
+    with _speaking(quiet, log_file):
+        from datagen.config_generate import RetryRule
+
+        config = _earlier(run, options.read_given(ctx))
+        rule = RetryRule(reason=reason, max_tokens=options.read_times(max_tokens))
+        rules = (*config.generate.retries, rule)
+        generate = config.generate.model_copy(update={"retries": rules})
+        _run(config.model_copy(update={"generate": generate}), quiet=quiet)
+
+
+@app.command("why")
+def why(
+    run: options.RunArgument,
+    row_id: Annotated[str, typer.Argument(metavar="ROW_ID", help="A query_id, or the key of a dropped row.")],
+) -> None:
+    """Tell how a row came about: slots, prompt, answers, every rung of the parse, every decision."""
+    with _speaking(quiet=False, log_file=None):
+        from datagen.lineage import explain_row
+
+        for section in explain_row(run, row_id):
+            typer.echo(f"{section.title}\n{'-' * len(section.title)}\n{section.text}\n")
 
 
 @app.command("mine-negatives")
 def mine_negatives(
     ctx: typer.Context,
-    beir: Beir = None,
-    corpus: Corpus = None,
-    queries: Queries = None,
-    qrels: Qrels = None,
-    pairs: Pairs = None,
-    anchor_column: AnchorColumn = None,
-    positive_column: PositiveColumn = None,
-    continued: ContinuedRun = None,
-    teacher: Teacher = None,
-    reranker: Reranker = None,
-    query_prompt: QueryPrompt = None,
-    document_prompt: DocumentPrompt = None,
-    document_template: DocumentTemplate = None,
-    max_tokens: MaxTokens = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    trust_remote_code: TrustRemoteCode = False,
-    num_negatives: NumNegatives = None,
-    candidates: Candidates = None,
-    max_candidates: MaxCandidates = None,
-    margin_policy: MarginPolicy = None,
-    margin: Margin = None,
-    positive_score: PositiveScore = None,
-    out: Out = None,
-    cache: Cache = None,
-    seed: Seed = None,
-    overrides: Set = None,
-    fresh: Fresh = False,
-    quiet: Quiet = False,
-    log_file: LogFile = None,
+    beir: options.Beir = None,
+    corpus: options.Corpus = None,
+    queries: options.Queries = None,
+    qrels: options.Qrels = None,
+    pairs: options.Pairs = None,
+    anchor_column: options.AnchorColumn = None,
+    positive_column: options.PositiveColumn = None,
+    continued: options.ContinuedRun = None,
+    teacher: options.Teacher = None,
+    reranker: options.Reranker = None,
+    query_prompt: options.QueryPrompt = None,
+    document_prompt: options.DocumentPrompt = None,
+    document_template: options.DocumentTemplate = None,
+    max_tokens: options.MaxTokens = None,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    num_negatives: options.NumNegatives = None,
+    candidates: options.Candidates = None,
+    max_candidates: options.MaxCandidates = None,
+    margin_policy: options.MarginPolicy = None,
+    margin: options.Margin = None,
+    positive_score: options.PositiveScore = None,
+    out: options.Out = None,
+    cache: options.Cache = None,
+    seed: options.Seed = None,
+    overrides: options.Set = None,
+    fresh: options.Fresh = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
 ) -> None:
     """Mine hard negatives, filter and denoise them, and write training shards."""
     with _speaking(quiet, log_file):
         from datagen.config import MINE_STAGES, build_config
 
-        given = _given(ctx)
+        given = options.read_given(ctx)
         config = _continue(continued, given) if continued else build_config({"stages": MINE_STAGES, **given})
         _run(config, fresh=fresh, quiet=quiet)
 
@@ -265,44 +232,18 @@ def _speaking(quiet: bool, log_file: Path | None) -> Iterator[None]:
         raise typer.Exit(EXIT_INTERRUPTED) from exc
 
 
-def _given(ctx: typer.Context) -> dict[str, Any]:  # Any: settings not yet validated
-    """The settings that the options of this call give, nested; a named option wins over --set."""
-    from datagen.config import merge
-
-    values: dict[str, Any] = {}  # Any: settings not yet validated
-    for text in ctx.params["overrides"] or ():
-        values = merge(values, _parse_override(text))
-    for name, settings in SETTINGS.items():
-        value = ctx.params.get(name)
-        if value is not None and value is not False:  # 0 is a value, a flag left out is none
-            for setting in settings:
-                values = merge(values, _nest(setting, value))
-    return values
-
-
-def _parse_override(text: str) -> dict[str, Any]:  # Any: settings not yet validated
-    import yaml
-
-    from datagen.errors import ConfigError
-
-    setting, equals, value = text.partition("=")
-    if not equals or not setting:
-        raise ConfigError(f"--set {text!r} is not SECTION.KEY=VALUE, such as mine.positive_quantile=0.3")
-    try:
-        return _nest(setting, yaml.safe_load(value))
-    except yaml.YAMLError:
-        return _nest(setting, value)  # a plain text such as `{title}: {text}`
-
-
-def _nest(setting: str, value: object) -> dict[str, Any]:  # Any: settings not yet validated
-    for part in reversed(setting.split(".")):
-        value = {part: value}
-    return dict(value) if isinstance(value, dict) else {}
-
-
 def _continue(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings not yet validated
     """The settings of an earlier run with these laid over them, and the mining stages added to its own."""
-    from datagen.config import MINE_STAGES, STAGE_ORDER, build_config, merge
+    from datagen.config import MINE_STAGES, STAGE_ORDER
+
+    earlier = _earlier(run, given)
+    stages = [name for name in STAGE_ORDER if name in (*earlier.resolved_stages, *MINE_STAGES)]
+    return _earlier(run, {**given, "stages": stages})
+
+
+def _earlier(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings not yet validated
+    """The settings of an earlier run with these laid over them."""
+    from datagen.config import build_config, merge
     from datagen.errors import ConfigError, RunFolderError
     from datagen.run_folder import RunFolder
 
@@ -311,18 +252,22 @@ def _continue(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings n
     summary = RunFolder(run).summary()
     if summary is None:
         raise RunFolderError(f"{run} holds no run.json to go on from: name a folder that `datagen generate` made")
-    earlier = build_config({**summary["settings"], "out": run})
-    stages = [name for name in STAGE_ORDER if name in (*earlier.resolved_stages, *MINE_STAGES)]
-    return build_config(merge(summary["settings"], {**given, "out": run, "stages": stages}))
+    return build_config(merge(summary["settings"], {**given, "out": run}))
 
 
-def _run(config: RunConfig, *, fresh: bool, quiet: bool) -> None:
+def _run(config: RunConfig, *, quiet: bool, fresh: bool = False, read_again: bool = False) -> None:
     from datagen import pipeline
     from datagen.console import make_progress
 
-    result = pipeline.run(config, fresh=fresh, progress=make_progress(quiet))
+    result = pipeline.run(config, progress=make_progress(quiet), fresh=fresh, read_again=read_again)
     if not quiet:
         _print_result(result)
+
+
+def _print_pilot(config: RunConfig) -> None:
+    from datagen.pilot import ask_pilot, describe_pilot
+
+    typer.echo(describe_pilot(ask_pilot(config)))
 
 
 def _print_result(result: RunResult) -> None:

@@ -10,12 +10,14 @@ import hashlib
 import json
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from datagen.config_generate import GenerateConfig, LLMConfig
 from datagen.errors import ConfigError, unknown_choice
+from datagen.settings import Settings, Share
 
 StageName = Literal["clean", "generate", "embed", "mine", "denoise", "export"]
 MarginPolicy = Literal["adaptive", "relative", "absolute"]
@@ -26,14 +28,6 @@ STAGE_ORDER: tuple[StageName, ...] = ("clean", "generate", "embed", "mine", "den
 GENERATE_STAGES: tuple[StageName, ...] = ("clean", "generate")
 MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "mine", "denoise", "export")
 DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.5, "relative": 0.05, "absolute": 0.05}
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class InputConfig(Settings):
@@ -80,35 +74,6 @@ class CleanConfig(Settings):
 
     min_document_characters: int = Field(default=1, ge=1, description="shorter documents are dropped")
     min_query_characters: int = Field(default=1, ge=1, description="shorter queries are dropped")
-
-
-class GenerateConfig(Settings):
-    """How queries are written for passages."""
-
-    llm: str = Field(default="extractive", description="`extractive`, or a user's `package.module:Class`")
-    queries_per_passage: int = Field(default=2, ge=1, le=100, description="queries asked for each passage")
-    mix: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default={
-            "inverse_cloze": 1.0,
-            "title_body": 1.0,
-            "salient_sentence": 1.0,
-            "keywords": 1.0,
-            "typed_span_question": 1.0,
-        },
-        description="query kind to weight; weights need not sum to one",
-    )
-    cloze_keep: Share = Field(
-        default=0.1, description="share of inverse-cloze passages that keep the sentence (Lee 2019)"
-    )
-    min_query_words: int = Field(default=2, ge=1, description="shorter queries are rejected")
-    max_query_words: int = Field(default=40, ge=1, description="longer queries are rejected")
-
-    @field_validator("mix")
-    @classmethod
-    def _some_weight(cls, mix: dict[str, float]) -> dict[str, float]:
-        if sum(mix.values()) <= 0:
-            raise ValueError("at least one query kind needs a weight above 0")
-        return mix
 
 
 class TeacherConfig(Settings):
@@ -239,6 +204,7 @@ class RunConfig(Settings):
     input: InputConfig = Field(description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`: where the data is")
     clean: CleanConfig = CleanConfig()
     generate: GenerateConfig = GenerateConfig()
+    llm: LLMConfig = LLMConfig()
     teacher: TeacherConfig = TeacherConfig()
     mine: MineConfig = MineConfig()
     denoise: DenoiseConfig = DenoiseConfig()

@@ -78,6 +78,7 @@ class Pace:
         self.total = total
         self.unit = unit
         self.done = 0
+        self.note = ""
         self._clock = clock
         self._started = clock()
 
@@ -97,7 +98,7 @@ class Pace:
             parts.append(f"{_format_seconds(self.seconds)} in all")
         elif rate:
             parts.append(f"{_format_seconds((self.total - self.done) / rate)} left")
-        return ", ".join(parts)
+        return ", ".join([*parts, self.note] if self.note else parts)
 
 
 class LineProgress:
@@ -116,9 +117,10 @@ class LineProgress:
         pace = Pace(label, total, unit, self._clock)
         said = 0.0
 
-        def advance(amount: int) -> None:
+        def advance(amount: int, note: str = "") -> None:
             nonlocal said
             pace.done += amount
+            pace.note = note or pace.note
             if pace.seconds - said >= self._seconds_between and pace.done < pace.total:
                 said = pace.seconds
                 log.info(pace.describe())
@@ -142,11 +144,12 @@ class BarProgress:
         """Draw a bar for a step of `total` units while the block runs; the log file gets one line at the end."""
         pace = Pace(label, total, unit)
         with self._drawing() as bars:
-            task = bars.add_task(label, total=total, unit=unit)
+            task = bars.add_task(label, total=total, unit=unit, note="")
 
-            def advance(amount: int) -> None:
+            def advance(amount: int, note: str = "") -> None:
                 pace.done += amount
-                bars.advance(task, amount)
+                pace.note = note or pace.note
+                bars.update(task, advance=amount, note=pace.note)
 
             try:
                 yield advance
@@ -178,7 +181,8 @@ class _CountColumn(TextColumn):
         """The counts of one bar."""
         speed = task.finished_speed or task.speed
         rate = f", {_format_rate(speed)}/s" if speed else ""
-        return Text(f"{int(task.completed):,}/{int(task.total or 0):,} {task.fields['unit']}{rate}")
+        note = f", {task.fields['note']}" if task.fields["note"] else ""
+        return Text(f"{int(task.completed):,}/{int(task.total or 0):,} {task.fields['unit']}{rate}{note}")
 
 
 class _RedactingFormatter(logging.Formatter):

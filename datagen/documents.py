@@ -7,9 +7,7 @@ import re
 import polars as pl
 
 from datagen.cleaning import comparable
-
-GENERATED_ORIGIN = "generate:"
-"""How the origin of a passage begins that a generator wrote."""
+from datagen.tables import GENERATED_ORIGIN
 
 
 def render_documents(corpus: pl.DataFrame, template: str) -> pl.Series:

@@ -7,7 +7,8 @@ DatagenError                 catch this one to catch them all
 ├── StorageError             the disk said no: full, read-only, no permission
 └── BackendError             a model, index or server failed; `retryable` says whether waiting may help
     ├── BackendMissingError  a package that the backend needs is not installed
-    └── ModelLoadError       a model could not be found or loaded
+    ├── ModelLoadError       a model could not be found or loaded
+    └── ThrottledError       a server asks for fewer requests (429, 503, 529)
 
 A message says what failed, the value, what is allowed and what to do, in one sentence or two.
 A bad row is never an error: it is a row in `dropped/` with a reason. A broken backend always is.
@@ -58,6 +59,15 @@ class BackendMissingError(BackendError):
 
 class ModelLoadError(BackendError):
     """A model could not be found or loaded."""
+
+
+class ThrottledError(BackendError):
+    """A server asks for fewer requests; `retry_after` is its own word on when, in seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        """Keep how long the server wants to be left alone, if it says so."""
+        super().__init__(message, retryable=True)
+        self.retry_after = retry_after
 
 
 def unknown_choice(what: str, value: object, choices: Iterable[str]) -> ConfigError:

@@ -13,6 +13,7 @@ A stage is done again when its own settings, or anything before it, have changed
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -23,7 +24,7 @@ from typing import Any
 
 from datagen.backends.protocols import Backends
 from datagen.backends.registry import Registry
-from datagen.config import STAGE_ORDER, RunConfig, fingerprint
+from datagen.config import STAGE_ORDER, RunConfig, StageName, fingerprint
 from datagen.errors import RunFolderError
 from datagen.progress import Progress, SilentProgress
 from datagen.report.card import write_report
@@ -51,7 +52,13 @@ class RunResult:
 
 
 def run(
-    config: RunConfig, *, fresh: bool = False, progress: Progress | None = None, backends: Backends | None = None
+    config: RunConfig,
+    *,
+    fresh: bool = False,
+    progress: Progress | None = None,
+    backends: Backends | None = None,
+    read_again: bool = False,
+    until: StageName | None = None,
 ) -> RunResult:
     """Run the stages of a configuration, going on where an earlier call was stopped.
 
@@ -60,25 +67,28 @@ def run(
         fresh: remove what an earlier run left in the folder first.
         progress: shows long steps; silent when None.
         backends: the models; built from the settings when None.
+        read_again: redo what language models answered from their kept answers alone, and all that follows from it.
+        until: stop after this stage, as a call does that is interrupted there.
 
     Raises:
         DatagenError: what is wrong and what to do; all finished work is kept.
     """
     backends = backends or Registry(config)
-    stages = _chain(config)
-    with open_run(config.out, fresh=fresh) as folder:
+    stages = _chain(config, until)
+    with open_run(config.out, fresh=fresh) as folder, contextlib.closing(backends):
         prints = _plan(stages, config, backends, folder)
+        if read_again:
+            folder.discard(STAGE_ORDER[STAGE_ORDER.index("generate") :])
         folder.publish(_done(folder))
         for stage in stages:
-            if not folder.record(stage.name):
+            if not folder.record(stage.name) and not (read_again and stage.name == "generate"):
                 backends.check(stage.name)
+        around = Surroundings(config, backends, progress or SilentProgress(), folder, journal_only=read_again)
         for stage in stages:
             if folder.record(stage.name):
                 log.info("%s: done before, kept", stage.name)
             else:
-                _run_stage(
-                    stage, prints[stage.name], Surroundings(config, backends, progress or SilentProgress(), folder)
-                )
+                _run_stage(stage, prints[stage.name], around)
                 folder.publish(_done(folder))
             folder.write_summary(config.model_dump(mode="json"), _done(folder))
         write_report(folder, _done(folder), config)
@@ -86,8 +96,8 @@ def run(
     return RunResult(config.out, records)
 
 
-def _chain(config: RunConfig) -> list[Stage]:
-    wanted = set(config.resolved_stages)
+def _chain(config: RunConfig, until: StageName | None) -> list[Stage]:
+    wanted = set(config.resolved_stages[: 1 + config.resolved_stages.index(until)] if until else config.resolved_stages)
     if not config.denoise.enabled:
         wanted.discard("denoise")
     return [stage for stage in STAGES if stage.name in wanted]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-Advance: TypeAlias = Callable[[int], None]
+
+class Advance(Protocol):
+    """Takes in how much was done."""
+
+    def __call__(self, amount: int, note: str = "") -> None:
+        """Count `amount` units as done; a note that is not empty is shown beside the count until the next one."""
+        ...
 
 
 class Progress(Protocol):
@@ -24,4 +30,8 @@ class SilentProgress:
     @contextlib.contextmanager
     def step(self, label: str, total: int, unit: str) -> Iterator[Advance]:
         """Accept and forget each amount."""
-        yield lambda amount: None
+        yield _forget
+
+
+def _forget(amount: int, note: str = "") -> None:
+    """Take no note."""

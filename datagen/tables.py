@@ -14,6 +14,9 @@ DECISION_NEGATIVE = "negative"
 DECISION_IGNORED = "ignored"
 DECISION_POSITIVE = "positive"
 
+GENERATED_ORIGIN = "generate:"
+"""How the origin of a passage begins that a generator wrote."""
+
 _TEXT = pa.string()
 _SCORE = pa.float32()
 
@@ -74,6 +77,25 @@ DROPPED = pa.schema(
     [_required("stage", _TEXT), _required("key", _TEXT), _required("reason", _TEXT), _required("payload", _TEXT)]
 )
 
+GENERATIONS = pa.schema(
+    [
+        _required("row_id", _TEXT),
+        _required("doc_id", _TEXT),
+        _required("recipe", _TEXT),
+        _required("generator", _TEXT),
+        _required("slots", _TEXT),
+        _required("prompt", _TEXT),
+        _required("status", _TEXT),
+        _required("reason", _TEXT),
+        pa.field("rung", _TEXT),
+        _required("asks", pa.int32()),
+        _required("prompt_tokens", pa.int64()),
+        _required("completion_tokens", pa.int64()),
+        pa.field("cost", pa.float64()),
+    ]
+)
+"""One row for each row that a language model was asked for, accepted or not."""
+
 POSITIVE = pa.struct(
     [
         _required("doc_id", _TEXT),
@@ -112,5 +134,6 @@ SCHEMAS: dict[str, pa.Schema] = {
     "pairs": PAIRS,
     "candidates": CANDIDATES,
     "dropped": DROPPED,
+    "generations": GENERATIONS,
     "train": TRAIN,
 }

@@ -30,8 +30,9 @@ class FakePipeline:
         self.error: BaseException | None = None
         self.finished: Sequence[str] = ("clean", "export")
 
-    def __call__(self, config: RunConfig, *, fresh: bool, progress: object) -> RunResult:
+    def __call__(self, config: RunConfig, *, fresh: bool, progress: object, read_again: bool) -> RunResult:
         self.config = config
+        self.read_again = read_again
         if self.error is not None:
             raise self.error
         return RunResult(config.out, tuple(StageRecord(name, "print", {}, {"rows": 7}, 0.5) for name in self.finished))

@@ -11,7 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from datagen import pipeline
-from datagen.cli import SETTINGS, app
+from datagen.cli import app
+from datagen.cli_options import SETTINGS
 from datagen.config import GENERATE_STAGES, MINE_STAGES, RunConfig, build_config
 from datagen.pipeline import RunResult
 
@@ -22,7 +23,7 @@ PROMISED = (
     "--document-prompt --document-template --dtype --device --cache --seed --fresh --quiet --log-file "
     "--trust-remote-code --max-tokens --set"
 )
-STEERING = {"overrides", "fresh", "quiet", "log_file", "continued"}
+STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "dry_run"}
 
 MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet validated
     ("--teacher a/b", {"teacher": {"model": "a/b"}}),
@@ -63,7 +64,7 @@ class Recorder:
     config: RunConfig
     fresh: bool
 
-    def __call__(self, config: RunConfig, *, fresh: bool, progress: object) -> RunResult:
+    def __call__(self, config: RunConfig, *, fresh: bool, progress: object, read_again: bool) -> RunResult:
         self.config, self.fresh = config, fresh
         return RunResult(config.out, ())
 
@@ -125,6 +126,39 @@ def test_option_of_generate_fills_its_setting(recorder: Recorder) -> None:
             "stages": GENERATE_STAGES,
             "input": {"corpus": "c"},
             "generate": {"llm": "extractive", "queries_per_passage": 4, "cloze_keep": 0},
+        }
+    )
+
+
+def test_options_of_generate_that_ask_a_language_model_fill_their_settings(recorder: Recorder) -> None:
+    _call(
+        "generate --corpus c --out r --llm openai:m --base-url http://h/v1 --lane batch --recipe corpus --num 9 "
+        "--max-attempts 12 --temperature 0.1 --answer-tokens 99 --max-cost 1.5 --max-tokens 1000 --max-requests 7 "
+        "--max-in-flight 3 --requests-per-minute 4 --tokens-per-minute 5"
+    )
+    assert recorder.config == build_config(
+        {
+            "out": "r",
+            "stages": GENERATE_STAGES,
+            "input": {"corpus": "c"},
+            "generate": {
+                "llm": "openai:m",
+                "recipe": "corpus",
+                "num": 9,
+                "max_attempts": 12,
+                "temperature": 0.1,
+                "answer_tokens": 99,
+                "max_cost": 1.5,
+                "max_tokens": 1000,
+                "max_requests": 7,
+            },
+            "llm": {
+                "base_url": "http://h/v1",
+                "lane": "batch",
+                "max_in_flight": 3,
+                "requests_per_minute": 4,
+                "tokens_per_minute": 5,
+            },
         }
     )
 

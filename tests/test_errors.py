@@ -17,6 +17,7 @@ from datagen.errors import (
     ModelLoadError,
     RunFolderError,
     StorageError,
+    ThrottledError,
     some_of,
     unknown_choice,
 )
@@ -59,6 +60,10 @@ def _fail_in_a_backend(path: Path) -> None:
     raise BackendError("the server is busy: try again later", retryable=True)
 
 
+def _ask_too_often(path: Path) -> None:
+    raise ThrottledError("the server asks for fewer requests (429): slow down", retry_after=2.0)
+
+
 def _lack_a_package(path: Path) -> None:
     raise BackendMissingError("the index 'faiss'", "faiss")
 
@@ -79,6 +84,7 @@ CASES: list[tuple[type[DatagenError], Callable[[Path], None], list[str]]] = [
         ["cannot write", "a part of the path is a file", "choose another folder"],
     ),
     (BackendError, _fail_in_a_backend, ["the server is busy: try again later"]),
+    (ThrottledError, _ask_too_often, ["asks for fewer requests (429): slow down"]),
     (BackendMissingError, _lack_a_package, ["the index 'faiss' needs a package", "pip install 'datagen[faiss]'"]),
     (ModelLoadError, _fail_to_load_a_model, ["cannot load 'some/model'", "folder instead"]),
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config import GenerateConfig
+from datagen.config_generate import GenerateConfig
 from datagen.generation.extractive import WRITERS, Choice, Passage
 from datagen.generation.parsing import format_reply
 from datagen.generation.words import WordStatistics, count_words
@@ -34,12 +34,8 @@ class ExtractiveLLM:
         self._statistics = count_words(passages)
         self._passage.cache_clear()
 
-    async def complete(self, requests: Iterable[LLMRequest]) -> AsyncIterator[LLMReply]:
-        """One reply for each request, in order; the error is a reason word when the passage allows no such query."""
-        for request in requests:
-            yield self._answer(request)
-
-    def _answer(self, request: LLMRequest) -> LLMReply:
+    async def complete(self, request: LLMRequest) -> LLMReply:
+        """The query asked for; the error is a reason word when the passage allows no such query."""
         slots = request.slots
         kind, take = slots.get("kind", ""), slots.get("take", "0")
         if kind not in WRITERS:

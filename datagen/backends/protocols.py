@@ -6,9 +6,9 @@ the settings of its section (`TeacherConfig`, `DenoiseConfig`, …) as its one a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -93,12 +93,35 @@ class SearchIndex(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a language model draws an answer."""
+
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_tokens: int = 1024
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LLMRequest:
     """One question for a generator: what a language model reads, and the slot values it was rendered from."""
 
     row_id: str
     slots: Mapping[str, str]
     messages: tuple[Mapping[str, str], ...] = ()
+    sampling: Sampling = Sampling()
+    schema: Mapping[str, Any] | None = None  # Any: a JSON schema
+    """The JSON schema of the answer."""
+    sample: int = 0
+    """Tells apart several answers wanted to the same question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that one answer cost, as the server counts them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +131,13 @@ class LLMReply:
     row_id: str
     text: str = ""
     error: str | None = None
+    """A reason word, final for this row alone: `bad_request`, `content_filter`, `refused` …"""
+    detail: str = ""
+    """The server's own words for the error."""
+    finish_reason: str = "stop"
+    """`stop`; `length` when the answer was cut off."""
+    usage: Usage = Usage()
+    latency_seconds: float = 0.0
 
 
 class LLM(Protocol):
@@ -115,8 +145,68 @@ class LLM(Protocol):
 
     name: str
 
-    def complete(self, requests: Iterable[LLMRequest]) -> AsyncIterator[LLMReply]:
-        """One reply for each request, in any order; a failed request is a reply with an error."""
+    async def complete(self, request: LLMRequest) -> LLMReply:
+        """The answer to one request, tried once; many calls run at the same time.
+
+        What is wrong with this request alone is a reply with an error, never an exception.
+
+        Raises:
+            ThrottledError: the server asks for fewer requests.
+            BackendError: the server failed; `retryable` says whether the same request may be sent again.
+        """
+        ...
+
+
+@runtime_checkable
+class Preflight(Protocol):
+    """A generator that can say before the first row whether it will work."""
+
+    async def prepare(self) -> None:
+        """Make one tiny call.
+
+        Raises:
+            BackendError: what is wrong (key, model, host) and what to do.
+        """
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A generator that holds connections or a process."""
+
+    async def close(self) -> None:
+        """Give them back; called once, in the loop that made the calls."""
+        ...
+
+
+@runtime_checkable
+class Steady(Protocol):
+    """A generator that needs no search for the right number of open requests: an engine in process, a batch lane."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it wants to hold at once."""
+        ...
+
+
+class Notes(Protocol):
+    """A small store beside the journal that outlives the process."""
+
+    def read_notes(self, kind: str) -> dict[str, str]:
+        """All notes of a kind, by name."""
+        ...
+
+    def write_note(self, kind: str, name: str, text: str | None) -> None:
+        """Keep a note, durably, before returning; None removes it."""
+        ...
+
+
+@runtime_checkable
+class NoteTaker(Protocol):
+    """A generator that must remember something over a kill: the ids of batches that are under way."""
+
+    def use_notes(self, notes: Notes) -> None:
+        """Take the store; called once, before the first request."""
         ...
 
 
@@ -158,4 +248,8 @@ class Backends(Protocol):
 
     def llm(self) -> LLM:
         """The generator of the run."""
+        ...
+
+    def close(self) -> None:
+        """Give back the connections or the engine of the generator; the next use makes new ones."""
         ...

@@ -8,11 +8,14 @@ from types import ModuleType
 from typing import cast
 
 from datagen.backends.models import find_model, hash_model, hash_user_class, is_user_class, load_user_class
-from datagen.backends.protocols import LLM, Reranker, Role, SearchIndex, Teacher
+from datagen.backends.protocols import LLM, Closing, Preflight, Reranker, Role, SearchIndex, Teacher
 from datagen.config import DenoiseConfig, RunConfig, StageName, TeacherConfig, fingerprint
+from datagen.config_generate import EXTRACTIVE
 from datagen.errors import BackendMissingError, ConfigError, unknown_choice
+from datagen.generation import loop
 
-_LLMS = {"extractive": ("llm_extractive", "ExtractiveLLM")}
+_LLMS = {"openai": ("llm_openai", "load_openai"), "vllm": ("llm_vllm", "load_vllm")}
+_BATCH_LLMS = {"openai": ("llm_batch", "load_batch")}
 _INDEXES = {"faiss": ("index_faiss", "FaissFlatIndex")}
 _RERANKERS = {
     "maxsim": ("reranker_maxsim", "load_maxsim"),
@@ -23,6 +26,9 @@ _NEEDS = {
     "teacher_st": ("a sentence-transformers teacher", "st"),
     "reranker_ce": ("a cross-encoder", "st"),
     "reranker_maxsim": ("the maxsim reranker", "st"),
+    "llm_openai": ("an OpenAI-compatible server", "api"),
+    "llm_batch": ("the Batch API", "api"),
+    "llm_vllm": ("the vLLM engine", "vllm"),
     "devices": ("a teacher or reranker", "st"),
 }
 """What a backend file is for and the extra that brings its packages."""
@@ -56,12 +62,20 @@ class Registry:
     @functools.cached_property
     def _llm(self) -> LLM:
         name = self._config.generate.llm
-        if is_user_class(name):
+        if is_user_class(name) and not name.startswith(tuple(f"{kind}:" for kind in _LLMS)):
             return load_user_class(name, self._config.generate, LLM)
-        if name not in _LLMS:
-            raise unknown_choice("LLM", name, [*_LLMS, "package.module:Class"])
-        module, factory = _LLMS[name]
-        return cast("LLM", getattr(_module(module), factory)(self._config.generate))
+        if name == EXTRACTIVE:
+            return cast("LLM", _module("llm_extractive").ExtractiveLLM(self._config.generate))
+        kind, _, model = name.partition(":")
+        lane = self._config.llm.lane
+        known = _BATCH_LLMS if lane == "batch" else _LLMS
+        if kind not in _LLMS or not model:
+            choices = [EXTRACTIVE, *(f"{kind}:MODEL" for kind in _LLMS), "package.module:Class"]
+            raise unknown_choice("LLM", name, choices)
+        if kind not in known:
+            raise ConfigError(f"the lane {lane!r} is for {', '.join(known)}:MODEL alone, not for {name!r}: use online")
+        module, factory = known[kind]
+        return cast("LLM", getattr(_module(module), factory)(model, self._config.llm))
 
     def check(self, stage: StageName) -> None:
         """Raise what would stop a stage for lack of a model or a package, before anything is spent on the run.
@@ -70,7 +84,9 @@ class Registry:
             DatagenError: what is missing, and the command or setting that mends it.
         """
         if stage == "generate":
-            self.llm()
+            llm = self.llm()
+            if isinstance(llm, Preflight):
+                loop.run(llm.prepare())
         elif stage == "embed" and not is_user_class(self._config.teacher.model):
             find_model(self._config.teacher.model, self._config.teacher.revision)
             _module("teacher_st")
@@ -126,6 +142,12 @@ class Registry:
             ConfigError: the name is unknown.
         """
         return self._llm
+
+    def close(self) -> None:
+        """Give back what the generator holds; the next use builds it anew."""
+        llm = self.__dict__.pop("_llm", None)  # where cached_property keeps it
+        if isinstance(llm, Closing):
+            loop.run(llm.close())
 
     @property
     def _is_users_reranker(self) -> bool:

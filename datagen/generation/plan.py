@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeAlias
 
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config import GenerateConfig
+from datagen.config_generate import GenerateConfig
 from datagen.errors import unknown_choice
 from datagen.generation.extractive import KINDS
+from datagen.generation.outcome import Outcome, Source
 from datagen.generation.parsing import Unparsable, Written, parse_reply
+from datagen.generation.row_plan import row_id
 from datagen.generation.slots import digest, uniform, weighted_order
 from datagen.generation.words import normalise
 
@@ -24,21 +25,6 @@ Ask: TypeAlias = Callable[[Sequence[LLMRequest]], Mapping[str, LLMReply]]
 """Sends requests; the replies by row id."""
 
 NO_REPLY = "no_reply"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A passage to write queries for."""
-
-    doc_id: str
-    title: str | None
-    text: str
-    language: str | None
-
-    @cached_property
-    def plain_text(self) -> str:
-        """The text without title, normalised."""
-        return normalise(self.text)
 
 
 @dataclass(slots=True, eq=False)
@@ -55,16 +41,15 @@ class Sample:
     written: Written | None = None
 
     @property
-    def plain_positive(self) -> str:
-        """Title and text of the passage that answers the query, normalised."""
-        shortened = self.written.passage if self.written else None
-        text = normalise(shortened) if shortened else self.source.plain_text
-        return f"{normalise(self.source.title or '')} {text}"
-
-    @property
     def reason(self) -> str:
         """Why nothing could be written: what the kind first drawn failed with; empty before anything failed."""
         return next(iter(self.tried.values()), "")
+
+    def outcome(self) -> Outcome:
+        """The sample as the tables take it."""
+        slots = {"kind": self.kind, "doc_id": self.source.doc_id, "sample": self.number, "take": self.take}
+        reason = "" if self.written else self.reason
+        return Outcome(self.query_id, self.source, self.kind, slots, self.written, reason, self.tried)
 
 
 @dataclass(frozen=True)
@@ -77,7 +62,7 @@ class Plan:
     def samples(self, source: Source) -> list[Sample]:
         """The samples of a passage, nothing drawn yet."""
         numbers = range(self.settings.queries_per_passage)
-        return [Sample(source, number, query_id(source.doc_id, number, self.seed)) for number in numbers]
+        return [Sample(source, number, row_id(source.doc_id, number, self.seed)) for number in numbers]
 
     def order(self, doc_id: str) -> tuple[str, ...]:
         """The kinds of a passage in the order in which they are dealt."""
@@ -96,11 +81,6 @@ class Plan:
             "keep_sentence": "yes" if keep else "no",
         }
         return LLMRequest(sample.query_id, slots)
-
-
-def query_id(doc_id: str, number: int, seed: int) -> str:
-    """The id of the query that a sample of a passage becomes."""
-    return f"g-{digest(doc_id, number, seed).hex()}"
 
 
 def check_kinds(mix: Mapping[str, float]) -> None:
@@ -170,11 +150,16 @@ def _settle(sample: Sample, reply: LLMReply | None, deck: _Deck, settings: Gener
 
 
 def _fault(written: Written, source: Source, deck: _Deck, settings: GenerateConfig) -> str | None:
-    n_words, query = len(written.query.split()), normalise(written.query)
+    repeats = normalise(written.query) in deck.queries
+    return fault_of_query(written.query, source, settings) or ("repeats_own_query" if repeats else None)
+
+
+def fault_of_query(query: str, source: Source, settings: GenerateConfig) -> str | None:
+    """Why a query of this passage is none: too short, too long, or the whole passage again; None for a good one."""
+    n_words, plain = len(query.split()), normalise(query)
     if n_words < settings.min_query_words:
         return "too_few_words"
     if n_words > settings.max_query_words:
         return "too_many_words"
-    if query in (source.plain_text, f"{normalise(source.title or '')} {source.plain_text}"):
-        return "copies_passage"
-    return "repeats_own_query" if query in deck.queries else None
+    copies = plain in (source.plain_text, f"{normalise(source.title or '')} {source.plain_text}")
+    return "copies_passage" if copies else None

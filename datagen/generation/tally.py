@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datagen.generation.english import FUNCTION_WORDS
-from datagen.generation.plan import Sample
+from datagen.generation.outcome import Lineage, Outcome
 from datagen.generation.words import normalise
 
 
@@ -30,7 +30,7 @@ class _KindTally:
 
 @dataclass
 class Tally:
-    """Adds up samples; the totals in `counts`."""
+    """Adds up outcomes; the totals in `counts`."""
 
     passages: int = 0
     asked: int = 0
@@ -40,21 +40,25 @@ class Tally:
     by_kind: dict[str, _KindTally] = field(default_factory=lambda: defaultdict(_KindTally))
     rejected: Counter[str] = field(default_factory=Counter)
     not_possible: Counter[str] = field(default_factory=Counter)
+    rungs: Counter[str] = field(default_factory=Counter)
+    reasks: int = 0
+    not_asked: int = 0
+    has_lineage: bool = False
 
-    def accept(self, sample: Sample) -> None:
+    def accept(self, outcome: Outcome) -> None:
         """Count a query that was kept."""
-        if sample.written is None:
-            raise ValueError(f"sample {sample.query_id} has no query to accept")
-        self._count(sample)
-        self.fallbacks += bool(sample.tried)
-        self.new_passages += sample.written.passage is not None
-        shares = lexical_overlap(normalise(sample.written.query), sample.plain_positive)
-        for tally in (self.all_kinds, self.by_kind[sample.kind]):
+        if outcome.written is None:
+            raise ValueError(f"row {outcome.row_id} has no query to accept")
+        self._count(outcome)
+        self.fallbacks += bool(outcome.tried)
+        self.new_passages += outcome.written.passage is not None
+        shares = lexical_overlap(normalise(outcome.written.query), outcome.plain_positive)
+        for tally in (self.all_kinds, self.by_kind[outcome.kind]):
             tally.add(*shares)
 
-    def reject(self, sample: Sample, reason: str) -> None:
-        """Count a sample that gave no query."""
-        self._count(sample)
+    def reject(self, outcome: Outcome, reason: str) -> None:
+        """Count a row that gave no query."""
+        self._count(outcome)
         self.rejected[reason] += 1
 
     def counts(self) -> dict[str, Any]:  # Any: JSON numbers and small tables of them
@@ -70,11 +74,22 @@ class Tally:
             "kinds": {kind: {"queries": t.queries, **t.shares} for kind, t in sorted(self.by_kind.items())},
             "rejected_by_reason": dict(sorted(self.rejected.items())),
             "not_possible_by_reason": dict(sorted(self.not_possible.items())),
+            **(self._lineage_counts() if self.has_lineage else {}),
         }
 
-    def _count(self, sample: Sample) -> None:
+    def _lineage_counts(self) -> dict[str, Any]:  # Any: as in `counts`
+        return {"not_asked": self.not_asked, "reasks": self.reasks, "rungs": dict(sorted(self.rungs.items()))}
+
+    def _count(self, outcome: Outcome) -> None:
         self.asked += 1
-        self.not_possible.update(sample.tried.values())
+        self.not_possible.update(outcome.tried.values())
+        if outcome.lineage:
+            self._trace(outcome.lineage)
+
+    def _trace(self, lineage: Lineage) -> None:
+        self.has_lineage = True
+        self.reasks += lineage.asks - 1
+        self.rungs[lineage.rung or "none"] += 1
 
 
 def lexical_overlap(query: str, positive: str) -> tuple[float, bool]:

@@ -24,6 +24,8 @@ class Surroundings:
     backends: Backends
     progress: Progress
     folder: RunFolder
+    journal_only: bool = False
+    """Language models are not asked: their answers are read from the journal."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Work:
     def progress(self) -> Progress:
         """Where long steps are shown."""
         return self.around.progress
+
+    @property
+    def journal_only(self) -> bool:
+        """Whether answers come from the journal alone."""
+        return self.around.journal_only
 
     def source(self, table: str) -> Path:
         """The folder of a table as the stages before this one left it."""

@@ -1,228 +1,152 @@
 """Generate: queries for the passages of the corpus, each with its passage as the known positive.
 
-The passages are read in batches; what stages before have written of corpus, queries and pairs stays in place and new
-parts are laid beside it. Which LLM answers, this stage does not know.
+With the recipe `extractive` the passages go through in batches and a generator cuts queries out of them. Any other
+recipe is asked of a language model, row by row: `generation.session`. Which LLM answers, this stage does not know.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from datagen import shards, storage
 from datagen.backends.protocols import LLM, Backends, CorpusReader, LLMReply, LLMRequest
 from datagen.config import RunConfig, StageName
-from datagen.documents import GENERATED_ORIGIN
+from datagen.config_generate import EXTRACTIVE, GenerateConfig
 from datagen.errors import InputError, RunFolderError
-from datagen.generation.plan import Ask, Plan, Sample, Source, check_kinds, write_queries
-from datagen.generation.slots import digest
+from datagen.generation import loop
+from datagen.generation.journal import open_journal
+from datagen.generation.output import GROWING, Output
+from datagen.generation.passages import count_passages, read_batches, read_passages
+from datagen.generation.plan import Plan, check_kinds, write_queries
+from datagen.generation.recipes import load_recipe
+from datagen.generation.row_plan import PlannedRow, plan_rows
+from datagen.generation.session import Session, Settings
 from datagen.generation.tally import Tally
-from datagen.generation.words import normalise
+from datagen.progress import Advance
 from datagen.run_folder import Counts
 from datagen.stages.base import Work
-from datagen.tables import SCHEMAS
 
-DUPLICATE_QUERY = "duplicate_query"
+log = logging.getLogger(__name__)
 
-_BATCH = 2048
-_ROWS_PER_PART = 64_000
-_SOURCE = "generated"
-_COLUMNS = ["doc_id", "title", "text", "language"]
-_GROWING = ("corpus", "queries", "pairs")
+ROWS_BETWEEN_NEWS = 16
 
 
 class Generate:
-    """Reads the corpus; writes queries, pairs, shortened passages and what was rejected."""
+    """Reads the corpus; writes queries, pairs, shortened passages, what was rejected, and how each row came about."""
 
     name: StageName = "generate"
     reads = ("corpus", "queries", "pairs")
-    writes = ("corpus", "queries", "pairs", "dropped")
+    writes = ("corpus", "queries", "pairs", "dropped", "generations")
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
-        """The settings of the section, the name of the LLM among them, and the seed.
+        """The settings of the section, the name of the LLM among them, the seed, and what the recipe holds.
 
         Raises:
-            ConfigError: the mix names an unknown kind of query.
+            ConfigError: the mix names an unknown kind of query, or the recipe cannot be used.
         """
-        check_kinds(config.generate.mix)
-        return {**config.generate.model_dump(mode="json"), "seed": config.seed}
+        generate = config.generate
+        values = {**generate.model_dump(mode="json"), "recipe": generate.resolved_recipe, "seed": config.seed}
+        if generate.resolved_recipe == EXTRACTIVE:
+            check_kinds(generate.mix)
+            return values
+        return {**values, "prompts": load_recipe(generate.resolved_recipe, generate.prompts).fingerprint()}
 
     def run(self, work: Work) -> Counts:
-        """Ask, check and write, batch by batch; asked, accepted, rejected per reason, kinds, lexical overlap.
+        """Ask, check and write; asked, accepted, rejected per reason, kinds, lexical overlap, tokens and money.
 
         Raises:
             InputError: there is no passage, or no query could be kept.
+            BackendError: the server is down or refuses the run; answers are kept, the same command goes on.
         """
-        corpus = work.source("corpus")
-        total = shards.scan(corpus).select(pl.len()).collect().item()
-        llm = work.backends.llm()
-        if isinstance(llm, CorpusReader):
-            llm.read_corpus(_shown(work, corpus, total))
-        writer = _Writer(work, llm.name)
-        plan = Plan(work.config.generate, work.config.seed)
-        with _asking(llm) as ask, work.progress.step("write queries", total, "passages") as advance:
-            for batch in _batches(corpus):
-                writer.add(write_queries(batch, plan, ask), len(batch))
-                advance(len(batch))
-        writer.close()
-        _check_any(writer.tally)
-        return writer.tally.counts()
+        corpus, generate = work.source("corpus"), work.config.generate
+        earlier = {name: _earlier_parts(work, name) for name in GROWING}
+        output = Output(work.partial, earlier, generate.llm, generate.resolved_recipe)
+        output.tally.passages = count_passages(corpus)
+        more = (
+            _extract(work, corpus, output) if generate.resolved_recipe == EXTRACTIVE else _prompt(work, corpus, output)
+        )
+        output.close()
+        _check_any(output.tally)
+        return {**output.tally.counts(), **more}
 
 
-class _Writer:
-    """Sorts samples into the tables of the stage, and counts them."""
-
-    def __init__(self, work: Work, generator: str) -> None:
-        self.tally = Tally()
-        self._generator = generator
-        self._tables = {name: _GrowingTable(work, name) for name in (*_GROWING, "dropped")}
-        self._seen = _SeenQueries(self._tables["queries"].earlier)
-
-    def add(self, samples: Sequence[Sample], passages: int) -> None:
-        """Take in the samples of a batch of passages, in corpus order."""
-        self.tally.passages += passages
-        for sample in samples:
-            if sample.written is None:
-                self._reject(sample, sample.reason)
-            elif twin := self._seen.earlier(sample.written.query, sample.query_id):
-                self._tables["pairs"].add(_pair(twin, sample.source.doc_id))
-                self._reject(sample, DUPLICATE_QUERY)
-            else:
-                self._accept(sample)
-
-    def close(self) -> None:
-        """Write what is still in memory."""
-        for table in self._tables.values():
-            table.flush(last=True)
-
-    def _accept(self, sample: Sample) -> None:
-        self.tally.accept(sample)
-        self._tables["queries"].add(_query(sample, self._generator))
-        self._tables["pairs"].add(_pair(sample.query_id, sample.source.doc_id))
-        if shortened := _shortened(sample):
-            self._tables["corpus"].add(shortened)
-            self._tables["pairs"].add(_pair(sample.query_id, str(shortened["doc_id"])))
-
-    def _reject(self, sample: Sample, reason: str) -> None:
-        self.tally.reject(sample, reason)
-        self._tables["dropped"].add(_dropped(sample, reason))
-
-
-class _GrowingTable:
-    """A table that keeps the parts of the stages before and gets new ones; few rows are in memory at a time."""
-
-    def __init__(self, work: Work, name: str) -> None:
-        self._name = name
-        self._folder = work.partial / name
-        self._prefix = work.stage if name == "dropped" else "part"
-        self._rows: list[dict[str, object]] = []
-        self.earlier = _earlier_parts(work, name) if name in _GROWING else []
-        storage.make_folder(self._folder)
-        for number, part in enumerate(self.earlier):
-            target = self._folder / shards.part_name(number)
-            target.unlink(missing_ok=True)
-            storage.link_file(part, target)
-        self._next = len(self.earlier)
-
-    def add(self, row: dict[str, object]) -> None:
-        """Take in a row, and write a part when there are enough."""
-        self._rows.append(row)
-        if len(self._rows) >= _ROWS_PER_PART:
-            self.flush()
-
-    def flush(self, last: bool = False) -> None:
-        """Write the rows in memory; at the end an empty part, should there be no other."""
-        if self._rows or (last and not self._next):
-            path = self._folder / shards.part_name(self._next, self._prefix)
-            shards.write_part(path, self._name, pa.Table.from_pylist(self._rows, schema=SCHEMAS[self._name]))
-            self._next += 1
-            self._rows = []
-
-
-class _SeenQueries:
-    """Which query already asks the same, over all batches and the user's own; about 200 bytes a query."""
-
-    def __init__(self, parts: Iterable[Path]) -> None:
-        self._ids: dict[bytes, str] = {}
-        for part in parts:
-            for query_id, query in pl.read_parquet(part, columns=["query_id", "query"]).iter_rows():
-                self.earlier(query, query_id)
-
-    def earlier(self, query: str, own_id: str) -> str | None:
-        """The id of the first query of equal text after normalisation; None when this is the first one."""
-        first = self._ids.setdefault(digest(normalise(query), size=12), own_id)
-        return first if first != own_id else None
-
-
-def _query(sample: Sample, generator: str) -> dict[str, object]:
-    slots = {
-        "kind": sample.kind,
-        "doc_id": sample.source.doc_id,
-        "sample": sample.number,
-        "take": sample.take,
-        "span": sample.written.span if sample.written else None,
-        "tried": sample.tried,
-    }
-    return {
-        "query_id": sample.query_id,
-        "query": sample.written.query if sample.written else "",
-        "language": sample.source.language,
-        "origin": _SOURCE,
-        "slots": json.dumps(slots, ensure_ascii=False),
-        "generator": generator,
-    }
-
-
-def _pair(query_id: str, doc_id: str) -> dict[str, object]:
-    return {"query_id": query_id, "doc_id": doc_id, "relevance": 1.0, "source": _SOURCE}
-
-
-def _shortened(sample: Sample) -> dict[str, object] | None:
-    """The passage without its query, as a document that names its parent."""
-    if sample.written is None or sample.written.passage is None:
-        return None
-    return {
-        "doc_id": f"{sample.source.doc_id}#cloze-{sample.query_id.removeprefix('g-')[:8]}",
-        "title": sample.source.title,
-        "text": sample.written.passage,
-        "language": sample.source.language,
-        "origin": f"{GENERATED_ORIGIN}{sample.kind}",
-        "meta": json.dumps({"parent": sample.source.doc_id}, ensure_ascii=False),
-    }
-
-
-def _dropped(sample: Sample, reason: str) -> dict[str, object]:
-    query = sample.written.query if sample.written else None
-    payload = {"doc_id": sample.source.doc_id, "kind": sample.kind, "query": query, "tried": sample.tried}
-    return {
-        "stage": "generate",
-        "key": sample.query_id,
-        "reason": reason,
-        "payload": json.dumps(payload, ensure_ascii=False),
-    }
-
-
-def _batches(corpus: Path) -> Iterator[list[Source]]:
-    for part in sorted(corpus.glob("*.parquet")):
-        for batch in pq.ParquetFile(part).iter_batches(_BATCH, columns=_COLUMNS):
-            yield [Source(*row) for row in zip(*(batch[name].to_pylist() for name in _COLUMNS), strict=True)]
+def _extract(work: Work, corpus: Path, output: Output) -> Counts:
+    llm, total = work.backends.llm(), output.tally.passages
+    if isinstance(llm, CorpusReader):
+        llm.read_corpus(_shown(work, corpus, total))
+    plan = Plan(work.config.generate, work.config.seed)
+    with work.progress.step("write queries", total, "passages") as advance:
+        for batch in read_batches(corpus):
+            for sample in write_queries(batch, plan, lambda requests: loop.run(_answers(llm, requests))):
+                output.add(sample.outcome())
+            advance(len(batch))
+    return {}
 
 
 def _shown(work: Work, corpus: Path, total: int) -> Iterator[str]:
     """All passages for a generator that wants to see them first."""
     with work.progress.step("read the corpus", total, "passages") as advance:
-        for batch in _batches(corpus):
+        for batch in read_batches(corpus):
             yield from (f"{source.title or ''} {source.text}" for source in batch)
             advance(len(batch))
+
+
+async def _answers(llm: LLM, requests: Sequence[LLMRequest]) -> dict[str, LLMReply]:
+    replies = await asyncio.gather(*map(llm.complete, requests))
+    return {reply.row_id: reply for reply in replies}
+
+
+def _prompt(work: Work, corpus: Path, output: Output) -> Counts:
+    config, n_passages = work.config, output.tally.passages
+    llm = None if work.journal_only else work.backends.llm()
+    settings = Settings(config.generate, config.llm, config.seed)
+    expected = config.generate.num or n_passages * config.generate.queries_per_passage
+    with open_journal(work.around.folder.path) as journal, contextlib.closing(work.backends):
+        session = Session(settings, journal, llm)
+        rows = plan_rows(lambda: read_passages(corpus), n_passages, config.generate, config.seed)
+        with work.progress.step("write queries", expected, "queries") as advance:
+            loop.run(_write_rows(session, rows, output, config.generate.num, advance))
+        return {**session.counts(), **_ending(session, output, config.generate)}
+
+
+async def _write_rows(
+    session: Session, rows: Iterator[PlannedRow], output: Output, num: int | None, advance: Advance
+) -> None:
+    wanted = (lambda: num - output.accepted) if num else None
+    shown = 0
+    async for outcome in session.outcomes(rows, wanted):
+        output.add(outcome)
+        done = output.accepted if num else output.tally.asked
+        if done - shown >= ROWS_BETWEEN_NEWS:
+            advance(done - shown, session.price_of_one(output.accepted))
+            shown = done
+    advance((output.accepted if num else output.tally.asked) - shown, session.price_of_one(output.accepted))
+
+
+def _ending(session: Session, output: Output, settings: GenerateConfig) -> Counts:
+    """Why the stage asked no more, said once more in the log when it was before the end."""
+    accepted, cap, num = output.accepted, session.spending.stopped_by, settings.num
+    if cap:
+        log.warning(
+            "stopped at %s after %s queries: raise it and run the same command to go on; what was answered is kept",
+            cap,
+            f"{accepted:,}",
+        )
+        return {"ended_by": cap}
+    if num and accepted < num:
+        log.warning(
+            "%s of the %s queries wanted were accepted in %s rows, the most allowed: look at the reasons in `dropped`, "
+            "or raise --max-attempts",
+            f"{accepted:,}",
+            f"{num:,}",
+            f"{output.tally.asked:,}",
+        )
+        return {"ended_by": "max_attempts"}
+    return {"ended_by": "num" if num else "all rows"}
 
 
 def _earlier_parts(work: Work, table: str) -> list[Path]:
@@ -232,28 +156,20 @@ def _earlier_parts(work: Work, table: str) -> list[Path]:
         return []
 
 
-@contextlib.contextmanager
-def _asking(llm: LLM) -> Iterator[Ask]:
-    """One event loop for all requests, in a thread of its own: the caller may have a loop, as notebooks do."""
-    runner = asyncio.Runner()
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        try:
-            yield lambda requests: thread.submit(runner.run, _answers(llm, requests)).result()
-        finally:
-            thread.submit(runner.close).result()
-
-
-async def _answers(llm: LLM, requests: Sequence[LLMRequest]) -> dict[str, LLMReply]:
-    return {reply.row_id: reply async for reply in llm.complete(requests)}
-
-
 def _check_any(tally: Tally) -> None:
     if tally.passages == 0:
         raise InputError("the corpus holds no passage to write queries for: look at `dropped` for what was left out")
-    if tally.all_kinds.queries == 0:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.most_common())
+    if tally.all_kinds.queries:
+        return
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.most_common())
+    if tally.has_lineage or tally.not_asked:
         raise InputError(
-            f"no query could be written for any of the {tally.passages:,} passages ({reasons}): give passages of some "
-            "whole sentences, give other kinds weight in generate.mix, or widen generate.min_query_words and "
-            "generate.max_query_words"
+            f"no query could be kept of {tally.asked:,} asked and {tally.not_asked:,} not asked "
+            f"({reasons or 'no answer'}): `datagen why RUN ROW_ID` shows what was asked and answered; "
+            "caps such as --max-requests may be too low"
         )
+    raise InputError(
+        f"no query could be written for any of the {tally.passages:,} passages ({reasons}): give passages of some "
+        "whole sentences, give other kinds weight in generate.mix, or widen generate.min_query_words and "
+        "generate.max_query_words"
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from datagen.backends.llm_extractive import ExtractiveLLM
 from datagen.backends.protocols import LLM, CorpusReader, LLMReply, LLMRequest
-from datagen.config import GenerateConfig
+from datagen.config_generate import GenerateConfig
 from datagen.generation.extractive import KINDS
 
 TEXT = "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in the joints of the foot. Rest helps a bit."
@@ -16,7 +16,7 @@ TEXT = "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in th
 
 def _complete(llm: LLM, requests: Sequence[LLMRequest]) -> list[LLMReply]:
     async def collect() -> list[LLMReply]:
-        return [reply async for reply in llm.complete(requests)]
+        return await asyncio.gather(*map(llm.complete, requests))
 
     return asyncio.run(collect())
 

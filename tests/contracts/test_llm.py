@@ -9,8 +9,9 @@ import pytest
 
 from datagen.backends.llm_extractive import ExtractiveLLM
 from datagen.backends.protocols import LLM, CorpusReader, LLMReply, LLMRequest
-from datagen.config import GenerateConfig
-from datagen.generation.plan import Plan, Source
+from datagen.config_generate import GenerateConfig
+from datagen.generation.outcome import Source
+from datagen.generation.plan import Plan
 
 PASSAGES = [
     "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in the joints of the foot. Rest helps a bit.",
@@ -39,7 +40,7 @@ def _requests() -> list[LLMRequest]:
 
 def _complete(llm: LLM, requests: Iterator[LLMRequest]) -> list[LLMReply]:
     async def collect() -> list[LLMReply]:
-        return [reply async for reply in llm.complete(requests)]
+        return await asyncio.gather(*map(llm.complete, requests))
 
     return asyncio.run(collect())
 

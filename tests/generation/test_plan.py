@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from datagen.backends.llm_extractive import ExtractiveLLM
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config import GenerateConfig
+from datagen.config_generate import GenerateConfig
 from datagen.errors import ConfigError
-from datagen.generation.plan import Ask, Plan, Sample, Source, check_kinds, query_id, write_queries
+from datagen.generation.outcome import Source
+from datagen.generation.plan import Ask, Plan, Sample, check_kinds, write_queries
+from datagen.generation.row_plan import row_id
 
 KIND_A, KIND_B, KIND_C = "keywords", "title_body", "inverse_cloze"
 TEXT = "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in the joints of the foot. Rest helps a bit."
@@ -48,7 +50,8 @@ def _ask_scripted(fails: Mapping[str, str] | None = None, **constant: str) -> As
 
 def _ask_extractive(requests: Sequence[LLMRequest]) -> dict[str, LLMReply]:
     async def collect() -> dict[str, LLMReply]:
-        return {reply.row_id: reply async for reply in ExtractiveLLM(GenerateConfig()).complete(requests)}
+        llm = ExtractiveLLM(GenerateConfig())
+        return {request.row_id: await llm.complete(request) for request in requests}
 
     return asyncio.run(collect())
 
@@ -99,7 +102,7 @@ def test_sample_fails_when_no_kind_works_with_the_reason_of_the_first() -> None:
 
 def test_missing_reply_is_a_failure_of_its_row_alone() -> None:
     plan = _plan(queries_per_passage=1, mix={KIND_A: 1})
-    lost = query_id("d3", 0, 42)
+    lost = row_id("d3", 0, 42)
 
     def ask(requests: Sequence[LLMRequest]) -> dict[str, LLMReply]:
         replies = _ask_scripted()(requests)
@@ -155,13 +158,13 @@ def test_kept_cloze_sentences_have_their_share() -> None:
 def test_request_holds_texts_only() -> None:
     plan = _plan()
     request = plan.request(plan.samples(Source("d", None, TEXT, None))[0])
-    assert request.row_id == query_id("d", 0, 42)
+    assert request.row_id == row_id("d", 0, 42)
     assert request.slots["title"] == ""
     assert all(isinstance(value, str) for value in request.slots.values())
 
 
 def test_query_id_is_the_same_in_every_version() -> None:
-    assert query_id("d1", 0, 42) == "g-ef6c1c9d500573c8"
+    assert row_id("d1", 0, 42) == "g-ef6c1c9d500573c8"
 
 
 @settings(max_examples=25)

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
+from datagen.generation.outcome import Outcome, Source
 from datagen.generation.parsing import Written
-from datagen.generation.plan import Sample, Source
 from datagen.generation.tally import Tally, lexical_overlap
 
 SOURCE = Source("d", "Gout", "Crystals of uric acid grow in the joints.", None)
 
 
-def _sample(written: Written | None, kind: str = "keywords", **tried: str) -> Sample:
-    return Sample(SOURCE, 0, "g-1", kind, 0, dict(tried), written)
+def _outcome(written: Written | None, kind: str = "keywords", **tried: str) -> Outcome:
+    return Outcome("g-1", SOURCE, kind, {}, written, "" if written else "reason", dict(tried))
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,11 @@ def test_lexical_overlap_when(query: str, expected: tuple[float, bool]) -> None:
 
 def test_counts_add_up_by_kind_and_reason() -> None:
     tally = Tally(passages=2)
-    tally.accept(_sample(Written("uric acid")))
-    tally.accept(_sample(Written("rain of gout"), "title_body", inverse_cloze="no_sentence"))
-    tally.accept(_sample(Written("Crystals", "Acid grows."), "inverse_cloze"))
-    tally.reject(_sample(None, title_body="no_title"), "no_title")
-    tally.reject(_sample(Written("uric acid")), "duplicate_query")
+    tally.accept(_outcome(Written("uric acid")))
+    tally.accept(_outcome(Written("rain of gout"), "title_body", inverse_cloze="no_sentence"))
+    tally.accept(_outcome(Written("Crystals", "Acid grows."), "inverse_cloze"))
+    tally.reject(_outcome(None, title_body="no_title"), "no_title")
+    tally.reject(_outcome(Written("uric acid")), "duplicate_query")
     assert tally.counts() == {
         "passages": 2,
         "asked": 5,
@@ -56,10 +56,10 @@ def test_counts_add_up_by_kind_and_reason() -> None:
 
 def test_a_title_counts_as_part_of_the_positive() -> None:
     tally = Tally()
-    tally.accept(_sample(Written("Gout: crystals")))
+    tally.accept(_outcome(Written("Gout: crystals")))
     assert tally.counts()["copied"] == 1.0
 
 
-def test_accepting_a_sample_without_a_query_is_a_bug() -> None:
+def test_accepting_a_outcome_without_a_query_is_a_bug() -> None:
     with pytest.raises(ValueError, match="g-1 has no query"):
-        Tally().accept(_sample(None))
+        Tally().accept(_outcome(None))

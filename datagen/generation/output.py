@@ -1,0 +1,194 @@
+"""The tables of a generating stage: what stages before wrote stays in place, new parts are laid beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from datagen import shards, storage
+from datagen.generation.outcome import NOT_ASKED, Outcome
+from datagen.generation.slots import digest
+from datagen.generation.tally import Tally
+from datagen.generation.words import normalise
+from datagen.tables import GENERATED_ORIGIN, SCHEMAS
+
+DUPLICATE_QUERY = "duplicate_query"
+GROWING = ("corpus", "queries", "pairs")
+"""Tables that hold rows of the stages before, too."""
+STAGE = "generate"
+
+_ROWS_PER_PART = 10_000
+_SOURCE = "generated"
+
+
+class Output:
+    """Sorts outcomes into the tables, in the order in which they come, and counts them."""
+
+    def __init__(self, folder: Path, earlier: Mapping[str, list[Path]], generator: str, recipe: str) -> None:
+        """Begin the tables.
+
+        Args:
+            folder: where the tables of the stage are written.
+            earlier: the parts that stages before wrote of the growing tables.
+            generator: who writes: a column of queries.
+            recipe: what was asked: a column of generations.
+        """
+        self.tally = Tally()
+        self._generator, self._recipe = generator, recipe
+        self._tables = {
+            name: _GrowingTable(folder / name, name, earlier.get(name, [])) for name in (*GROWING, "dropped")
+        }
+        self._generations = _GrowingTable(folder / "generations", "generations", [])
+        self._seen = _SeenQueries(earlier.get("queries", []))
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in what became of a row; a query asked before becomes a second positive of the first one."""
+        if outcome.reason == NOT_ASKED:
+            self.tally.not_asked += 1
+        elif outcome.written is None:
+            self._reject(outcome, outcome.reason)
+        elif twin := self._seen.earlier(outcome.written.query, outcome.row_id):
+            self._tables["pairs"].add(_pair(twin, outcome.source.doc_id))
+            self._reject(outcome, DUPLICATE_QUERY)
+        else:
+            self._accept(outcome)
+
+    @property
+    def accepted(self) -> int:
+        """Queries kept so far."""
+        return self.tally.all_kinds.queries
+
+    def close(self) -> None:
+        """Write what is still in memory; `generations` only where a language model was asked."""
+        for table in self._tables.values():
+            table.flush(last=True)
+        self._generations.flush()
+
+    def _accept(self, outcome: Outcome) -> None:
+        self.tally.accept(outcome)
+        self._tables["queries"].add(_query(outcome, self._generator))
+        self._tables["pairs"].add(_pair(outcome.row_id, outcome.source.doc_id))
+        if shortened := _shortened(outcome):
+            self._tables["corpus"].add(shortened)
+            self._tables["pairs"].add(_pair(outcome.row_id, str(shortened["doc_id"])))
+        self._trace(outcome, "accepted", "")
+
+    def _reject(self, outcome: Outcome, reason: str) -> None:
+        self.tally.reject(outcome, reason)
+        self._tables["dropped"].add(_dropped(outcome, reason))
+        self._trace(outcome, "rejected", reason)
+
+    def _trace(self, outcome: Outcome, status: str, reason: str) -> None:
+        if outcome.lineage is None:
+            return
+        self._generations.add(
+            {
+                "row_id": outcome.row_id,
+                "doc_id": outcome.source.doc_id,
+                "recipe": self._recipe,
+                "generator": self._generator,
+                "slots": _json(outcome.slots),
+                "prompt": outcome.lineage.prompt,
+                "status": status,
+                "reason": reason,
+                "rung": outcome.lineage.rung,
+                "asks": outcome.lineage.asks,
+                "prompt_tokens": outcome.lineage.prompt_tokens,
+                "completion_tokens": outcome.lineage.completion_tokens,
+                "cost": outcome.lineage.cost,
+            }
+        )
+
+
+class _GrowingTable:
+    """A table that keeps the parts of the stages before and gets new ones; few rows are in memory at a time."""
+
+    def __init__(self, folder: Path, name: str, earlier: list[Path]) -> None:
+        self._name, self._folder = name, folder
+        self._prefix = STAGE if name == "dropped" else "part"
+        self._rows: list[dict[str, object]] = []
+        self._next = len(earlier)
+        storage.remove_folder(folder)  # parts of a call that was killed: they are written again
+        if earlier:
+            storage.make_folder(folder)
+        for number, part in enumerate(earlier):
+            storage.link_file(part, folder / shards.part_name(number))
+
+    def add(self, row: dict[str, object]) -> None:
+        """Take in a row, and write a part when there are enough."""
+        self._rows.append(row)
+        if len(self._rows) >= _ROWS_PER_PART:
+            self.flush()
+
+    def flush(self, last: bool = False) -> None:
+        """Write the rows in memory; at the end an empty part, should there be no other."""
+        if self._rows or (last and not self._next):
+            path = self._folder / shards.part_name(self._next, self._prefix)
+            shards.write_part(path, self._name, pa.Table.from_pylist(self._rows, schema=SCHEMAS[self._name]))
+            self._next += 1
+            self._rows = []
+
+
+class _SeenQueries:
+    """Which query already asks the same, over all batches and the user's own; about 200 bytes a query."""
+
+    def __init__(self, parts: Iterable[Path]) -> None:
+        self._ids: dict[bytes, str] = {}
+        for part in parts:
+            for query_id, query in pl.read_parquet(part, columns=["query_id", "query"]).iter_rows():
+                self.earlier(query, query_id)
+
+    def earlier(self, query: str, own_id: str) -> str | None:
+        """The id of the first query of equal text after normalisation; None when this is the first one."""
+        first = self._ids.setdefault(digest(normalise(query), size=12), own_id)
+        return first if first != own_id else None
+
+
+def _query(outcome: Outcome, generator: str) -> dict[str, object]:
+    written = outcome.written
+    slots = {**outcome.slots, "span": written.span if written else None, "tried": dict(outcome.tried)}
+    return {
+        "query_id": outcome.row_id,
+        "query": written.query if written else "",
+        "language": outcome.source.language,
+        "origin": _SOURCE,
+        "slots": _json(slots),
+        "generator": generator,
+    }
+
+
+def _pair(query_id: str, doc_id: str) -> dict[str, object]:
+    return {"query_id": query_id, "doc_id": doc_id, "relevance": 1.0, "source": _SOURCE}
+
+
+def _shortened(outcome: Outcome) -> dict[str, object] | None:
+    """The passage without its query, as a document that names its parent."""
+    if outcome.written is None or outcome.written.passage is None:
+        return None
+    return {
+        "doc_id": f"{outcome.source.doc_id}#cloze-{outcome.row_id.removeprefix('g-')[:8]}",
+        "title": outcome.source.title,
+        "text": outcome.written.passage,
+        "language": outcome.source.language,
+        "origin": f"{GENERATED_ORIGIN}{outcome.kind}",
+        "meta": _json({"parent": outcome.source.doc_id}),
+    }
+
+
+def _dropped(outcome: Outcome, reason: str) -> dict[str, object]:
+    query = outcome.written.query if outcome.written else None
+    payload = {
+        "doc_id": outcome.source.doc_id,
+        "kind": outcome.kind,
+        "query": query,
+        "tried": dict(outcome.tried),
+    }
+    return {"stage": STAGE, "key": outcome.row_id, "reason": reason, "payload": _json(payload)}
+
+
+def _json(values: Mapping[str, object]) -> str:
+    return json.dumps(values, ensure_ascii=False)

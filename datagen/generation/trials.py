@@ -1,0 +1,308 @@
+"""Reads windows of finished requests, proposes lower limits, and keeps or undoes them.
+
+Part of `generation/limiter.py`, which applies them. What looks like too many open requests may be something else: a
+server that refuses a third of all requests at random, answers of very different length. So a lower limit is first a
+trial. It stays if the refusals went away, or if as much work was done with it as before; else the old limit comes back,
+the share that was refused is taken as given, and the next trial of that kind waits longer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+Kind = Literal["refusals", "latency"]
+
+WINDOW = 96
+"""Finished requests in a window, at least; a window is never smaller than the limit either."""
+FEWEST_ANSWERS = 8
+NOISE = 0.04
+"""A share of refused requests up to here is left alone."""
+GENTLE_UP_TO = 0.15
+"""Up to this share of refusals a limit is first lowered by that share alone."""
+TRUSTED_CUTS = 3
+"""Once a lower limit has helped, it is lowered so often in a row without a trial."""
+CLEAR_CUT = 0.75
+"""A limit that is clearly too low, as a share of the requests being worked on."""
+DRIFT = 0.2
+"""How fast the share of refusals that is taken as given follows a falling one."""
+LATENCY_CUT = 0.5
+LATENCY_SAMPLE = 48
+KEPT_WORK = 0.88
+"""A limit that is lower because of latency stays when this share of the work was still done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a window showed."""
+
+    limit: float
+    count: int
+    refused: float
+    """Share of the requests that were refused."""
+    used: float
+    """Requests open at once, on average."""
+    working: float
+    """Of those, the ones that ended with an answer."""
+    useful: float
+    """`working` as a share of `used`."""
+    log_latency: float
+    median: float
+    low: float
+    """Latency that a tenth of the answers stayed below."""
+
+
+class Window:
+    """Requests that end after a moment, up to enough of them to judge by."""
+
+    __slots__ = (
+        *("_answered_seconds", "_area", "_last", "_latencies", "_needed", "_oldest", "_open", "_opens"),
+        *("_refused_seconds", "_since", "_were_open", "count"),
+    )
+
+    def __init__(self, opens: float, needed: int) -> None:
+        """Begin empty."""
+        self.count = 0
+        self._opens, self._needed = opens, needed
+        self._latencies: list[float] = []
+        self._oldest: list[float] = []
+        self._answered_seconds = self._refused_seconds = self._area = self._last = 0.0
+        self._open = self._were_open = 0
+        self._since = -1.0
+
+    @property
+    def refusals(self) -> int:
+        """How many were refused so far."""
+        return self.count - len(self._latencies)
+
+    @property
+    def refused_share(self) -> float:
+        """And their share."""
+        return self.refusals / self.count if self.count else 0.0
+
+    def pass_time(self, now: float, in_flight: int) -> None:
+        """So many requests have been open until now."""
+        self._area += in_flight * (now - self._last)
+        self._last, self._open = now, in_flight
+
+    def add_answer(self, now: float, seconds: float) -> None:
+        """A request was answered after so many seconds."""
+        if now >= self._opens:
+            self._add(now)
+            self._answered_seconds += seconds
+            self._latencies.append(seconds)
+            if now - seconds <= self._since:
+                self._oldest.append(seconds)
+
+    def add_refusal(self, now: float, seconds: float) -> None:
+        """A request was refused or failed after so many seconds."""
+        if now >= self._opens:
+            self._add(now)
+            self._refused_seconds += seconds
+
+    def is_ripe(self, now: float) -> bool:
+        """Whether there are enough requests, over one and a half latencies: refusals come back faster than answers."""
+        if self.count < self._needed or len(self._latencies) < FEWEST_ANSWERS:
+            return False
+        return now - self._since >= 1.5 * self._answered_seconds / len(self._latencies)
+
+    def read(self, now: float, limit: float, *, is_first: bool) -> Reading:
+        """What the requests show; there must be an answer among them."""
+        span = now - self._since
+        used = self._area / span if span > 0 else float(self._open)
+        useful = self._answered_seconds / max(self._answered_seconds + self._refused_seconds, 1e-9)
+        latencies = sorted(max(seconds, 1e-6) for seconds in self._latencies)
+        low = latencies[len(latencies) // 10]
+        if is_first and len(self._oldest) > self._were_open // 10:
+            # Of a burst the short ones end first: the tenth is that of all that were sent, not of those that came back.
+            low = sorted(self._oldest)[self._were_open // 10]
+        return Reading(
+            limit=limit,
+            count=self.count,
+            refused=self.refused_share,
+            used=used,
+            working=used * useful,
+            useful=useful,
+            log_latency=fmean(math.log(seconds) for seconds in latencies),
+            median=latencies[len(latencies) // 2],
+            low=low,
+        )
+
+    def _add(self, now: float) -> None:
+        if self._since < 0:
+            self._since, self._area, self._were_open = now, 0.0, self._open
+        self.count += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a window led to: whether a trial's lower limit stays, and the limit from now on (None: as it is)."""
+
+    kept: bool = False
+    limit: float | None = None
+    is_free: bool = False
+    """Refusals were found not to depend on the limit."""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether requests sent before now tell nothing about what comes."""
+        return self.kept or self.limit is not None
+
+
+class Trials:
+    """What has been learnt from the windows of one run."""
+
+    def __init__(self) -> None:
+        """Begin knowing nothing."""
+        self.baseline = 0.0
+        """Share of requests that is refused however few there are."""
+        self.is_crowded = False
+        """The server is known to queue, and its queue is long enough."""
+        self._is_queueing = False
+        self._running: _Trial | None = None
+        self._waits: dict[Kind, _Wait] = {"refusals": _Wait(0, 8), "latency": _Wait(24, 72)}
+        self._fastest = math.inf
+        self._trusted_cuts = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no window was judged yet."""
+        return math.isinf(self._fastest)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the limit of now is a trial."""
+        return self._running is not None
+
+    def abandon(self) -> None:
+        """Forget the trial: something stronger has set the limit."""
+        self._running = None
+
+    def is_over_baseline(self, refused: float, count: int) -> bool:
+        """Whether a share of refusals, among so many requests, is more than what is taken as given."""
+        known = self.baseline
+        return refused > known + max(NOISE, 3 * math.sqrt(known * (1 - known) / count))
+
+    def window_size(self, limit: int) -> int:
+        """Requests that the next window needs: for a trial enough to tell half the share of refusals from all."""
+        if self._running is None:
+            return max(WINDOW, limit)
+        if self._running.kind == "latency":
+            return LATENCY_SAMPLE
+        share = self._running.before.refused
+        return int(min(max(12 * (1 - share) / share, 32), 2 * WINDOW))
+
+    def judge(self, seen: Reading, ceiling: int) -> Verdict:
+        """What follows from a window that was read under the limit of now."""
+        is_first, self._fastest = self.is_new, min(self._fastest, seen.low)
+        trial, self._running = self._running, None
+        if trial is None:
+            return self._propose(seen, ceiling, is_first=is_first)
+        if self._has_helped(trial, seen):
+            return self._keep(trial, seen, ceiling)
+        if trial.is_gentle:
+            return Verdict(limit=self._try_clearly(trial.before, min(trial.before.working, seen.working)))
+        self._waits[trial.kind].lengthen()
+        if trial.kind == "refusals":
+            self.baseline = (trial.before.refused + seen.refused) / 2
+            self._trusted_cuts = 0
+        return Verdict(limit=trial.before.limit, is_free=trial.kind == "refusals")
+
+    def _keep(self, trial: _Trial, seen: Reading, ceiling: int) -> Verdict:
+        self._waits[trial.kind].end()
+        self._is_queueing = trial.kind == "latency"
+        self.baseline = self.baseline if self._is_queueing else 0.0
+        if trial.kind == "refusals" and not trial.is_gentle:
+            self._trusted_cuts = TRUSTED_CUTS
+        further = self._propose(seen, ceiling, is_first=False)
+        if further.limit is None and trial.kind == "refusals":
+            return Verdict(kept=True, limit=max(trial.limit, trial.before.working))
+        return Verdict(kept=True, limit=further.limit)
+
+    def _propose(self, seen: Reading, ceiling: int, *, is_first: bool) -> Verdict:
+        for wait in self._waits.values():
+            wait.pass_window()
+        self.baseline += DRIFT * min(seen.refused - self.baseline, 0.0)
+        self._is_queueing = self._is_queueing and seen.limit < ceiling
+        self.is_crowded = self._is_queueing and seen.median > 1.5 * self._fastest
+        if seen.limit >= 2 and self._is_refused_too_much(seen):
+            return self._answer_refusals(seen)
+        if self._trusted_cuts and seen.refused < NOISE / 2:
+            self._trusted_cuts = TRUSTED_CUTS
+        may_queue = seen.limit >= ceiling or self._is_queueing
+        if may_queue and not is_first and seen.used >= 0.9 * seen.limit >= 3.6 and self._is_slow(seen):
+            return Verdict(limit=self._try(_Trial("latency", seen, seen.limit * LATENCY_CUT)))
+        return Verdict()
+
+    def _answer_refusals(self, seen: Reading) -> Verdict:
+        lower = min(seen.working, seen.limit - 1)
+        if self._trusted_cuts > 0:
+            self._trusted_cuts -= 1
+            return Verdict(kept=True, limit=lower)
+        if seen.refused > GENTLE_UP_TO or self.baseline > 0:
+            return Verdict(limit=self._try_clearly(seen, seen.working))
+        return Verdict(limit=self._try(_Trial("refusals", seen, lower, is_gentle=True)))
+
+    def _is_refused_too_much(self, seen: Reading) -> bool:
+        is_unexplained = self.is_over_baseline(seen.refused, seen.count)
+        return is_unexplained or (self.baseline > 0 and seen.refused > NOISE and self._waits["refusals"].is_over)
+
+    def _is_slow(self, seen: Reading) -> bool:
+        wait = self._waits["latency"]
+        is_extreme = seen.median > 6 * self._fastest and not wait.has_failed
+        return is_extreme or (wait.is_over and seen.median > 2 * self._fastest)
+
+    def _try_clearly(self, before: Reading, working: float) -> float:
+        """With clearly fewer requests than are being worked on, refusals that depend on the limit must go away."""
+        return self._try(_Trial("refusals", before, max(CLEAR_CUT * working, before.limit / 8, 1.0)))
+
+    def _try(self, trial: _Trial) -> float:
+        self._running = trial
+        return trial.limit
+
+    def _has_helped(self, trial: _Trial, seen: Reading) -> bool:
+        before, cut = trial.before, trial.limit / trial.before.limit
+        if trial.kind == "latency":
+            work = cut * math.exp(before.log_latency - seen.log_latency)
+            return work >= KEPT_WORK and not self._is_refused_too_much(seen)
+        if seen.refused < before.refused / 4:
+            return True
+        if trial.limit < before.working:
+            return False
+        gain, expected = seen.useful - before.useful, before.useful / cut - before.useful
+        chance = math.sqrt(seen.useful * (1 - seen.useful) / seen.count)
+        return gain > max(expected / 2, 2.5 * chance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A lower limit on probation; a gentle one that fails is followed by one that is clearly low."""
+
+    kind: Kind
+    before: Reading
+    limit: float
+    is_gentle: bool = False
+
+
+class _Wait:
+    """Windows until the next trial of a kind, more after each trial that was for nothing."""
+
+    def __init__(self, first: int, after_failure: int) -> None:
+        self._after_failure, self._next = after_failure, after_failure
+        self._left = first
+        self.has_failed = False
+
+    @property
+    def is_over(self) -> bool:
+        return self._left <= 0
+
+    def pass_window(self) -> None:
+        self._left -= 1
+
+    def end(self) -> None:
+        self._left, self._next, self.has_failed = 0, self._after_failure, False
+
+    def lengthen(self) -> None:
+        self._left, self._next, self.has_failed = self._next, min(128, 3 * self._next), True

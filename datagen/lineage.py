@@ -1,0 +1,127 @@
+"""Where a row comes from: `datagen why`. The row is written again from its kept answers, and all of it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from datagen import shards
+from datagen.config import RunConfig, build_config
+from datagen.config_generate import EXTRACTIVE
+from datagen.errors import InputError, RunFolderError
+from datagen.generation import loop
+from datagen.generation.journal import open_journal
+from datagen.generation.outcome import Outcome
+from datagen.generation.passages import count_passages, read_passages
+from datagen.generation.row_plan import PlannedRow, find_row
+from datagen.generation.rows import Turn, as_text
+from datagen.generation.session import Session, Settings
+from datagen.run_folder import RunFolder
+
+_KEYS = {"queries": "query_id", "pairs": "query_id", "dropped": "key", "generations": "row_id"}
+_SHOWN = {"dropped": ["stage", "reason", "payload"], "pairs": ["doc_id", "relevance", "source"]}
+
+
+class Section(NamedTuple):
+    """One step of a row's way."""
+
+    title: str
+    text: str
+
+
+def explain_row(run: Path, row_id: str) -> Iterator[Section]:
+    """What was asked, answered, read and decided for a row, first to last.
+
+    Args:
+        run: the run folder; it may be unfinished, if its stage `clean` is done.
+        row_id: a query_id, or the key of a row in `dropped`.
+
+    Raises:
+        RunFolderError: the folder holds no run.
+        InputError: the run has no such row.
+    """
+    folder = RunFolder(run)
+    summary = folder.summary()
+    if summary is None:
+        raise RunFolderError(f"{run} holds no run.json: name the folder of a run")
+    config = build_config({**summary["settings"], "out": run})
+    sections = [*_generation(folder, config, row_id), *_decisions(folder, row_id)]
+    if not sections:
+        raise InputError(f"{run} has no row {row_id!r}: give a query_id of `queries`, or a key of `dropped`")
+    yield from sections
+
+
+def _generation(folder: RunFolder, config: RunConfig, row_id: str) -> Iterator[Section]:
+    if config.generate.resolved_recipe == EXTRACTIVE or not folder.record("clean"):
+        return
+    corpus = folder.table("corpus", ["clean"])
+    row = find_row(read_passages(corpus), count_passages(corpus), row_id, config.generate, config.seed)
+    if row is None:
+        return
+    turns: list[Turn] = []
+    outcome = loop.run(_write_again(folder.path, config, row, turns))
+    yield Section("passage", f"{row.source.doc_id}: {row.source.title or ''}\n{row.source.text}")
+    yield Section("slots", "\n".join(f"{name}: {value}" for name, value in turns[0].request.slots.items()))
+    for number, turn in enumerate(turns, start=1):
+        yield from _turn(turn, number, turns)
+    yield Section("outcome", _outcome(outcome))
+
+
+async def _write_again(run: Path, config: RunConfig, row: PlannedRow, turns: list[Turn]) -> Outcome:
+    with open_journal(run) as journal:
+        session = Session(Settings(config.generate, config.llm, config.seed), journal, None)
+        return await session.writer.write(row, session.ask, turns)
+
+
+def _turn(turn: Turn, number: int, turns: Sequence[Turn]) -> Iterator[Section]:
+    new = turn.request.messages[len(turns[0].request.messages) :] if number > 1 else turn.request.messages
+    reply, usage = turn.reply, turn.reply.usage
+    title = f"question {number} (at most {turn.request.sampling.max_tokens:,} tokens)"
+    yield Section(title, as_text(new) or "the first question again, as a new sample")
+    if reply.error:
+        yield Section(f"answer {number}", f"{reply.error} {reply.detail}".strip())
+        return
+    facts = f"finish {reply.finish_reason}, {usage.prompt_tokens:,} tokens read, {usage.completion_tokens:,} written"
+    yield Section(f"answer {number} ({facts}, {reply.latency_seconds:.2f} s)", _printable(reply.text))
+    steps = turn.reading.steps if turn.reading else ()
+    told = [f"{rung}: {result}" for rung, result in steps]
+    yield Section(f"reading {number}", "\n".join([*told, f"taken: {'no, ' + turn.reason if turn.reason else 'yes'}"]))
+
+
+def _outcome(outcome: Outcome) -> str:
+    if outcome.written is None or outcome.reason:
+        return f"not written: {outcome.reason}"
+    span = f"\nspan: {outcome.written.span}" if outcome.written.span else ""
+    return f"query: {outcome.written.query}{span}"
+
+
+def _decisions(folder: RunFolder, row_id: str) -> Iterator[Section]:
+    """What the tables of the run say of the row."""
+    for table, key in _KEYS.items():
+        rows = _rows(folder.path / table, key, row_id)
+        if rows.is_empty():
+            continue
+        shown = rows.select(_SHOWN[table]) if table in _SHOWN else rows.drop(key, "prompt", "slots", strict=False)
+        lines = [
+            ", ".join(f"{name} {value}" for name, value in row.items() if value is not None) for row in shown.to_dicts()
+        ]
+        yield Section(f"in {table}", _printable("\n".join(lines)))
+    ledger = _rows(folder.path / "candidates", "query_id", row_id)
+    if not ledger.is_empty():
+        counts = ledger.group_by("decision", "reason").len().sort("decision", "reason")
+        yield Section("in candidates", "\n".join(f"{d}: {reason} {n:,}" for d, reason, n in counts.iter_rows()))
+
+
+def _rows(table: Path, key: str, value: str) -> pl.DataFrame:
+    if not any(table.glob("*.parquet")):
+        return pl.DataFrame()
+    return shards.scan(table).filter(pl.col(key) == value).collect()
+
+
+def _printable(text: str) -> str:
+    """Without half surrogate pairs, and with control characters shown, that a terminal obeys."""
+    mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in mended)
