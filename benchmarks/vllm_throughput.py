@@ -3,8 +3,8 @@
     .venv-vllm/bin/python -m benchmarks.vllm_throughput [--prompts 500] [--tokens 64] [--repeats 3] [--hidden 512]
 
 A Llama with random weights; the same prompts, seeds, sampling and engine arguments on both sides. Every answer has
-exactly `--tokens` tokens, with a JSON schema too (an array without end). Each measurement has a process of its own, the two
-sides take turns. Loading and a warm-up are not counted. At least 0.9 is wanted.
+exactly `--tokens` tokens, with a JSON schema too (an array without end). Each measurement has a process of its own,
+the two sides take turns. Loading and a warm-up are not counted. At least 0.9 is wanted.
 """
 
 from __future__ import annotations

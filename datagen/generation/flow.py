@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from tenacity import AsyncRetrying, RetryCallState
+from tenacity import DoAttempt, DoSleep, RetryCallState, Retrying
 
 from datagen.backends.protocols import LLMReply
 from datagen.config_generate import LLMConfig
@@ -24,9 +24,10 @@ from datagen.generation.limiter import HOPELESS_ROWS, Breaker, InFlightLimit, Ra
 
 Attempt: TypeAlias = Callable[[], Awaitable[LLMReply]]
 
-THROTTLED_WAIT = (0.25, 1.0)
-"""Seconds before the second try and at most, doubled each time: how many are sent is the limit's business."""
 FAILED_WAIT = (0.5, 30.0)
+"""Seconds before the second try, and before any: doubled each time, then drawn between none and all of it."""
+LONGEST_THROTTLED_WAIT = 1.0
+"""The same without a Retry-After, or two latencies if that is less: how many are sent is the limit's business."""
 RETRY_AFTER_SPREAD = 0.5
 MOST_REFUSALS = 50
 """A row that the server refused so often, for so long as one waits for a dead server, is left out."""
@@ -257,10 +258,12 @@ class Flow:
 
     def seconds_until_next_try(self, exc: BaseException, times: int) -> float:
         """How long a request waits that failed like this so many times."""
-        first, most = THROTTLED_WAIT if isinstance(exc, ThrottledError) else FAILED_WAIT
-        asked = _retry_after(exc)
-        if asked is not None:
-            return min(asked, self._settings.give_up_seconds) + RETRY_AFTER_SPREAD * self._draw()
+        first, most = FAILED_WAIT
+        if isinstance(exc, ThrottledError):
+            most = min(LONGEST_THROTTLED_WAIT, max(2 * self._limit.latency, 0.05))
+            first = most / 4
+        if (asked := _retry_after(exc)) is not None:
+            return min(asked, self._settings.give_up_seconds) + min(most, RETRY_AFTER_SPREAD) * self._draw()
         return min(most, first * 2.0 ** min(times, 16)) * self._draw()
 
     def is_worth_a_try(self, failures: int, refusals: int, seconds: float) -> bool:
@@ -277,27 +280,37 @@ class _Tries:
     """What one row has been through since its first failure; tenacity asks it what to do next."""
 
     def __init__(self, row_id: str, first: BackendError, attempt: Attempt, flow: Flow) -> None:
-        self._row_id, self._attempt, self._flow = row_id, attempt, flow
-        self._first: BackendError | None = first
+        self._row_id, self._first, self._attempt, self._flow = row_id, first, attempt, flow
         self._failures = self._refusals = 0
         self._since = asyncio.get_running_loop().time()
 
     async def go_on(self) -> LLMReply:
-        retrying = AsyncRetrying(
-            sleep=self._flow.pause,
+        """Drives tenacity by hand: its own asynchronous driver costs more than a request may, and begins with a try."""
+        retrying = Retrying(
             retry=self._may_try_again,
             wait=self._seconds_to_wait,
             stop=self._is_used_up,
             retry_error_callback=self._leave_out,
         )
-        return await retrying(self._next)
+        retrying.begin()
+        state = RetryCallState(retrying, None, (), {})
+        state.set_exception((type(self._first), self._first, self._first.__traceback__))
+        while True:
+            step = retrying.iter(state)
+            if isinstance(step, DoSleep):
+                state.prepare_for_next_attempt()
+                await self._flow.pause(step)
+            elif isinstance(step, DoAttempt):
+                await self._attempt_once(state)
+            else:
+                reply: LLMReply = step
+                return reply
 
-    async def _next(self) -> LLMReply:
-        """The first failure, as if it happened here, then one try after the other."""
-        first, self._first = self._first, None
-        if first is not None:
-            raise first
-        return await self._attempt()
+    async def _attempt_once(self, state: RetryCallState) -> None:
+        try:
+            state.set_result(await self._attempt())
+        except BackendError as exc:
+            state.set_exception((type(exc), exc, exc.__traceback__))
 
     def _may_try_again(self, state: RetryCallState) -> bool:
         exc = _exception(state)

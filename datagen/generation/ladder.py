@@ -12,11 +12,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
 from datagen.generation.broken_json import (
+    Object,
     clean,
     find_dirt,
     json_objects,
@@ -29,7 +30,6 @@ from datagen.generation.broken_json import (
 from datagen.generation.faults import Fault, fault_of_text, fault_of_values
 
 Rung: TypeAlias = Literal["strict", "unwrapped", "balanced", "repaired", "salvaged"]
-Object: TypeAlias = dict[str, Any]  # Any: JSON
 
 MAX_CHARACTERS = 1_000_000
 """Of a longer answer only so much is read, as if it had been cut off there."""

@@ -7,8 +7,8 @@ weighs: a server that says no (429, 503, 529, failures), or one that only gets s
 - While nothing speaks against it the limit grows, by doubling where it was higher before, else by one in 25 answers.
 - A place whose request was refused at once stays empty for a moment: else a few places too many would send hundreds of
   requests a second that are all refused.
-- When as many requests as may be open were refused in a row, nothing new is sent but what replaces an answered one; with
-  nothing open any more everything is held until the server's Retry-After, or else looked at every few seconds.
+- When as many requests as may be open were refused in a row, nothing new is sent but what replaces an answered one.
+  With nothing open any more everything is held until the server's Retry-After, or else looked at every few seconds.
 - An answer to a request that was sent since then ends this.
 """
 
@@ -42,6 +42,8 @@ class InFlightLimit:
         """Begin at the ceiling; a steady limit stays there."""
         self.in_flight = 0
         self.held_seconds = 0.0
+        self.latency = math.inf
+        """Seconds that an answer takes; infinite before the first one."""
         self._ceiling, self._steady = ceiling, steady
         self._exact = float(ceiling)
         self._places = ceiling
@@ -50,7 +52,6 @@ class InFlightLimit:
         self._growth = 1
         self._hold_until = 0.0
         self._closed: deque[float] = deque()
-        self._latency = 0.0
         self._window = Window(0.0, max(WINDOW, ceiling))
         self._trials = Trials()
         self._refused_in_a_row = 0
@@ -94,7 +95,7 @@ class InFlightLimit:
         if self._dark and now - seconds >= self._dark.since:
             self._end_darkness(now)
         if typical:
-            self._latency += (seconds - self._latency) * (0.05 if self._latency else 1.0)
+            self.latency = seconds if self.latency == math.inf else 0.95 * self.latency + 0.05 * seconds
             self._window.add_answer(now, seconds)
             self._judge_if_ripe(now)
         if self._places < self._ceiling:
@@ -147,8 +148,8 @@ class InFlightLimit:
 
     def _close_place(self, now: float, seconds: float) -> None:
         """A server refuses in no time: without this one place too many would send hundreds of requests a second."""
-        rest = min(self._latency, LONGEST_CLOSED) * (0.25 if self._trials.baseline else 1.0) - seconds
-        if rest > 0 and not self._dark:
+        rest = min(self.latency, LONGEST_CLOSED) * (0.25 if self._trials.baseline else 1.0) - seconds
+        if rest > 0 and not self._dark and self.latency < math.inf:
             self._closed.append(now + rest)
 
     def _judge_if_ripe(self, now: float) -> None:
@@ -163,7 +164,7 @@ class InFlightLimit:
             self._stay_near()
         if verdict.is_free:
             self._target, self._last_cut, self._growth = float(self._ceiling), 0.0, 1
-        self._open_window(now + (self._latency if verdict.is_change else 0.0), now)
+        self._open_window(now + (self.latency if verdict.is_change else 0.0), now)
 
     def _open_window(self, opens: float, now: float) -> None:
         self._window = Window(opens, self._trials.window_size(self._places))
@@ -180,7 +181,7 @@ class InFlightLimit:
         self._set(max(1, self.in_flight))
         if self.in_flight == 0:
             self._dark.looks += 1
-            cool_down = now + min(LONGEST_COOL_DOWN, 1.5**self._dark.looks)
+            cool_down = now + min(LONGEST_COOL_DOWN, 1.5 ** min(self._dark.looks, 9))
             self._hold(now, self._retry_at if self._retry_at < math.inf else cool_down)
 
     def _hold(self, now: float, until: float) -> None:

@@ -41,6 +41,8 @@ class Lineage:
     completion_tokens: int
     cost: float | None
     """In the currency of the prices; None when the model's price is not known."""
+    left_out: tuple[str, ...] = ()
+    """Why optional fields of the answer were not taken."""
 
 
 @dataclass(frozen=True, slots=True)

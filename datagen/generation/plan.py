@@ -19,7 +19,7 @@ from datagen.generation.outcome import Outcome, Source
 from datagen.generation.parsing import Unparsable, Written, parse_reply
 from datagen.generation.row_plan import row_id
 from datagen.generation.slots import digest, uniform, weighted_order
-from datagen.generation.words import normalise
+from datagen.generation.words import count_query_words, normalise
 
 Ask: TypeAlias = Callable[[Sequence[LLMRequest]], Mapping[str, LLMReply]]
 """Sends requests; the replies by row id."""
@@ -156,7 +156,7 @@ def _fault(written: Written, source: Source, deck: _Deck, settings: GenerateConf
 
 def fault_of_query(query: str, source: Source, settings: GenerateConfig) -> str | None:
     """Why a query of this passage is none: too short, too long, or the whole passage again; None for a good one."""
-    n_words, plain = len(query.split()), normalise(query)
+    n_words, plain = count_query_words(query), normalise(query)
     if n_words < settings.min_query_words:
         return "too_few_words"
     if n_words > settings.max_query_words:

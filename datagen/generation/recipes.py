@@ -28,6 +28,8 @@ from datagen.generation.yaml_files import read_settings, read_text
 from datagen.settings import Settings
 
 Messages: TypeAlias = tuple[dict[str, str], ...]
+Slots: TypeAlias = Mapping[str, str]
+Values: TypeAlias = Mapping[str, Any]  # Any: JSON
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {"passages": ("title", "text", "language")}
 """What the prompts of a recipe know of what it reads."""
@@ -122,7 +124,7 @@ class Recipe:
             slots[choice.name] = choice.draw(seed, row_id, slots)
         return slots
 
-    def render(self, slots: Mapping[str, str], variables: Mapping[str, str]) -> Messages:
+    def render(self, slots: Slots, variables: Mapping[str, str]) -> Messages:
         """The prompt of a row: a system message, where the wording has one, and a user message.
 
         Args:
@@ -152,7 +154,7 @@ class Recipe:
         """A hash of all files of the recipe: its YAML, prompts and lists of values."""
         return self.hashed
 
-    def kind(self, slots: Mapping[str, str]) -> str:
+    def kind(self, slots: Slots) -> str:
         """What the report counts a row under."""
         return slots.get(self.spec.tally, "") if self.spec.tally else ""
 
@@ -166,9 +168,7 @@ class Recipe:
             {"role": "user", "content": _REASK.format(complaint=complaint.rstrip(". "))},
         )
 
-    def written(
-        self, values: Mapping[str, Any], passage: str, slots: Mapping[str, str] | None = None
-    ) -> Written:  # Any: JSON
+    def written(self, values: Values, passage: str, slots: Slots | None = None) -> Written:
         """What a valid answer says, without the fields that a check leaves out.
 
         A span is given as it stands in the passage, which may differ from the answer in white space.
@@ -181,15 +181,11 @@ class Recipe:
             span = find_quote(span, passage) or span
         return Written(str(kept[spec.query]), kept.get(spec.positive) if spec.positive else None, span)
 
-    def left_out(
-        self, values: Mapping[str, Any], passage: str, slots: Mapping[str, str] | None = None
-    ) -> tuple[str, ...]:  # Any: JSON
+    def left_out(self, values: Values, passage: str, slots: Slots | None = None) -> tuple[str, ...]:
         """The reasons of the checks for which `written` leaves a field out, to be counted."""
         return tuple(check.reason for check in self._broken(values, passage, slots, leave_out=True))
 
-    def check(
-        self, values: Mapping[str, Any], passage: str, slots: Mapping[str, str] | None = None
-    ) -> str:  # Any: JSON
+    def check(self, values: Values, passage: str, slots: Slots | None = None) -> str:
         """Why a valid answer is not good enough: the reason of the first check that it breaks; empty when it is."""
         broken = self._broken(values, passage, slots, leave_out=False)
         return broken[0].reason if broken else ""
@@ -199,14 +195,7 @@ class Recipe:
         known = (check.explain() for check in self.spec.checks if check.reason == reason)
         return next(known, f"It was refused as {reason.replace('_', ' ')}")
 
-    def _broken(
-        self,
-        values: Mapping[str, Any],
-        passage: str,
-        slots: Mapping[str, str] | None,
-        *,
-        leave_out: bool,  # Any: JSON
-    ) -> list[Check]:
+    def _broken(self, values: Values, passage: str, slots: Slots | None, *, leave_out: bool) -> list[Check]:
         return [
             check
             for check in self.spec.checks
@@ -231,7 +220,7 @@ class Recipe:
             for name in sorted(files):
                 self.templates.try_out(name, values_of_row)
 
-    def _values(self, slots: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    def _values(self, slots: Slots, variables: Mapping[str, str]) -> dict[str, str]:
         values = {**variables, **slots}
         for name, words in self._in_words.items():
             values[name + IN_WORDS] = words.get(slots[name], slots[name])

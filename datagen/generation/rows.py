@@ -10,6 +10,7 @@ from datagen.config_generate import GenerateConfig, RetryRule
 from datagen.generation.asking import Ask
 from datagen.generation.ladder import Reading, read_answer
 from datagen.generation.outcome import NOT_ASKED, Lineage, Outcome
+from datagen.generation.parsing import Written
 from datagen.generation.plan import fault_of_query
 from datagen.generation.prices import Price
 from datagen.generation.recipes import Recipe
@@ -29,6 +30,10 @@ class Turn:
     """Why the answer was not taken; empty when it was."""
     complaint: str
     """What the model is told about it."""
+    written: Written | None = None
+    """What it says, when it was taken."""
+    left_out: tuple[str, ...] = ()
+    """Why optional fields of it were not taken."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,10 @@ class RowWriter:
         reason = fault_of_query(written.query, row.source, self.settings) or self.recipe.check(
             reading.values, row.source.text, request.slots
         )
-        return Turn(request, reply, reading, reason or "", self.complaint(reason) if reason else "")
+        if reason:
+            return Turn(request, reply, reading, reason, self.complaint(reason))
+        left_out = self.recipe.left_out(reading.values, row.source.text, request.slots)
+        return Turn(request, reply, reading, "", "", written, left_out)
 
     def complaint(self, reason: str) -> str:
         """What a model is told about a fault that the schema does not know."""
@@ -110,14 +118,13 @@ class RowWriter:
     def _outcome(self, row: PlannedRow, request: LLMRequest, turns: list[Turn]) -> Outcome:
         asked = [turn for turn in turns if turn.reason != NOT_ASKED] or turns[:1]
         last = asked[-1]
-        values = last.reading.values if last.reading and not last.reason else None
         slots: dict[str, object] = {**request.slots, "doc_id": row.source.doc_id, "sample": row.number}
         return Outcome(
             row.row_id,
             row.source,
             self.recipe.kind(request.slots),
             slots,
-            self.recipe.written(values, row.source.text, request.slots) if values is not None else None,
+            last.written,
             last.reason,
             {f"ask {number}": turn.reason for number, turn in enumerate(asked[:-1], start=1)},
             self._lineage(request, asked),
@@ -128,7 +135,7 @@ class RowWriter:
         wrote = sum(turn.reply.usage.completion_tokens for turn in turns)
         cost = self.price.cost(Usage(read, wrote), self.batch) if self.price else None
         rung = turns[-1].reading.rung if turns[-1].reading and not turns[-1].reason else None
-        return Lineage(as_text(request.messages), rung, len(turns), read, wrote, cost)
+        return Lineage(as_text(request.messages), rung, len(turns), read, wrote, cost, turns[-1].left_out)
 
 
 def as_text(messages: tuple[Mapping[str, str], ...]) -> str:

@@ -41,6 +41,7 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     not_possible: Counter[str] = field(default_factory=Counter)
     rungs: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
     reasks: int = 0
     not_asked: int = 0
     has_lineage: bool = False
@@ -78,7 +79,9 @@ class Tally:
         }
 
     def _lineage_counts(self) -> dict[str, Any]:  # Any: as in `counts`
-        return {"not_asked": self.not_asked, "reasks": self.reasks, "rungs": dict(sorted(self.rungs.items()))}
+        tables = {"rungs": self.rungs, "fields_left_out": self.left_out}
+        sorted_tables = {name: dict(sorted(table.items())) for name, table in tables.items()}
+        return {"not_asked": self.not_asked, "reasks": self.reasks, **sorted_tables}
 
     def _count(self, outcome: Outcome) -> None:
         self.asked += 1
@@ -90,6 +93,7 @@ class Tally:
         self.has_lineage = True
         self.reasks += lineage.asks - 1
         self.rungs[lineage.rung or "none"] += 1
+        self.left_out.update(lineage.left_out)
 
 
 def lexical_overlap(query: str, positive: str) -> tuple[float, bool]:

@@ -19,6 +19,10 @@ _LETTER = r"[^\s\x00-\x2f:-@\[-`{-\xbf\xd7\xf7\u2000-\u206f\u20a0-\u20cf\u2190-\
 WORD = re.compile(rf"{_LETTER}+(?:['’\-]{_LETTER}+)*")
 """One word: letters, digits and marks, with inner hyphens and apostrophes; `0.5` is two."""
 
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese, which put no spaces between words."""
+_LETTERS_A_WORD = 2
+
 COMMON_SHARE = 0.3
 """A word that stands in a larger share of the passages counts as a function word."""
 _ENOUGH_PASSAGES = 50
@@ -32,6 +36,12 @@ def words(text: str) -> list[str]:
 def normalise(text: str) -> str:
     """The words of a text joined by single spaces: equal for texts that differ in case, punctuation or layout."""
     return " ".join(words(text))
+
+
+def count_query_words(text: str) -> int:
+    """How many words a query has; in scripts without spaces two letters count as one word."""
+    spaced, letters = _UNSPACED.subn(" ", text)
+    return len(spaced.split()) + (letters + 1) // _LETTERS_A_WORD
 
 
 @dataclass(frozen=True)

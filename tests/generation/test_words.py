@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from datagen.generation.words import WordStatistics, count_words, normalise, words
+from datagen.generation.words import WordStatistics, count_query_words, count_words, normalise, words
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,19 @@ from datagen.generation.words import WordStatistics, count_words, normalise, wor
 )
 def test_words_are_what_stands_between_spaces_and_marks(text: str, expected: list[str]) -> None:
     assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("what is low-density lipoprotein?", 4, id="spaces"),
+        pytest.param("高血压的治疗方法有哪些", 6, id="chinese"),
+        pytest.param("COVID-19 の症状", 3, id="mixed"),
+        pytest.param("", 0, id="empty"),
+    ],
+)
+def test_words_of_a_query_are_counted_in_any_script(text: str, expected: int) -> None:
+    assert count_query_words(text) == expected
 
 
 def test_normalise_makes_case_marks_and_layout_equal() -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,9 +233,10 @@ def test_start_that_is_interrupted_ends_soon(tiny_model: Path, load: Load) -> No
 
 def test_dead_engine_stops_the_run_in_one_sentence(tiny_model: Path, load: Load) -> None:
     engine = load(tiny_model)
+    others = set(multiprocessing.active_children())
     with asyncio.Runner() as runner, ended_at_last(engine, runner):
         runner.run(engine.prepare())
-        failures = runner.run(answers_while_killed(engine))
+        failures = runner.run(answers_while_killed(engine, set(multiprocessing.active_children()) - others))
         with pytest.raises(BackendError) as later:
             runner.run(engine.complete(ask("passage")))
     assert len(failures) == 30
@@ -267,10 +269,10 @@ async def all_of(engine: VLLMEngine, requests: list[LLMRequest]) -> list[LLMRepl
     return await asyncio.gather(*(engine.complete(request) for request in requests))
 
 
-async def answers_while_killed(engine: VLLMEngine) -> list[object]:
+async def answers_while_killed(engine: VLLMEngine, processes: set[BaseProcess]) -> list[object]:
     answers = [asyncio.create_task(engine.complete(ask("passage", schema=ENDLESS, max_tokens=450))) for _ in range(30)]
     await asyncio.sleep(0.2)
-    for process in multiprocessing.active_children():
+    for process in processes:
         process.kill()
     return list(await asyncio.gather(*answers, return_exceptions=True))
 
