@@ -131,7 +131,7 @@ def retry(
     ctx: typer.Context,
     run: options.RunArgument,
     reason: options.Reason,
-    max_tokens: options.TimesTokens = "1x",
+    longer: options.TimesTokens = "1x",
     overrides: options.Set = None,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
@@ -141,7 +141,7 @@ def retry(
         from datagen.config_generate import RetryRule
 
         config = _earlier(run, options.read_given(ctx))
-        rule = RetryRule(reason=reason, max_tokens=options.read_times(max_tokens))
+        rule = RetryRule(reason=reason, max_tokens=options.read_times(longer))
         rules = (*config.generate.retries, rule)
         generate = config.generate.model_copy(update={"retries": rules})
         _run(config.model_copy(update={"generate": generate}), quiet=quiet)

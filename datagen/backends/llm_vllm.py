@@ -73,7 +73,6 @@ class VLLMEngine:
         self._structured_output = settings.structured_output
         self._defaults = config.model_config.get_diff_sampling_param()
         self._starting: asyncio.Task[AsyncLLM] | None = None
-        self._chat: ChatParams | None = None
         self._guard: EngineGuard | None = None
         self._dead: str | None = None
         self._closed = False
@@ -157,17 +156,16 @@ class VLLMEngine:
             await asyncio.wait([loading], timeout=_LOOK_FOR_PROCESSES_SECONDS)
             guard.watch_new()
         try:
-            engine = await loading
+            return await loading
         except _FAULTS as exc:
             self._dead = f"vLLM could not start the model of {self.name}: {self._log.explain(exc)}"
             raise ModelLoadError(self._dead) from exc
-        is_mistral = is_mistral_tokenizer(engine.renderer.tokenizer)
-        self._chat = ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": is_mistral})
-        return engine
 
     async def _generate(self, engine: AsyncLLM, request: LLMRequest) -> RequestOutput:
-        conversations = [[dict(message) for message in request.messages]]
-        _, prompts = await engine.renderer.render_chat_async(conversations, self._chat)
+        renders_tokens = is_mistral_tokenizer(engine.renderer.tokenizer)
+        chat = ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": renders_tokens})
+        conversation = [dict(message) for message in request.messages]
+        _, prompts = await engine.renderer.render_chat_async([conversation], chat)
         answers = engine.generate(prompts[0], self._sampling(request), str(next(self._numbers)))
         return [answer async for answer in answers][-1]
 
@@ -198,8 +196,8 @@ class VLLMEngine:
         return LLMReply(
             row_id,
             answer.text,
-            finish_reason=answer.finish_reason,
-            usage=Usage(len(output.prompt_token_ids), len(answer.token_ids)),
+            finish_reason=answer.finish_reason or "stop",
+            usage=Usage(len(output.prompt_token_ids or ()), len(answer.token_ids)),
             latency_seconds=seconds,
         )
 

@@ -240,7 +240,7 @@ class Client:
         most = min(1.0, 2 * self.limit.latency)
         if ending.retry_after is not None:
             return ending.retry_after + min(most, 0.5) * self.rng.random()
-        return min(most, most / 4 * 2 ** min(times - 1, 9)) * self.rng.random()
+        return min(most, most / 4 * 2.0 ** min(times - 1, 9)) * self.rng.random()
 
 
 def simulate(limit: InFlightLimit, server: Server, rows: int, *, active: int = 0, seed: int = 0) -> Finished:
