@@ -1,6 +1,6 @@
 """The vLLM backend, fed one request at a time, beside vLLM's own offline `LLM.chat`: output tokens a second.
 
-    .venv-vllm/bin/python -m benchmarks.vllm_throughput [--prompts 500] [--tokens 64] [--repeats 3] [--hidden 512]
+    .venv-vllm/bin/python -m benchmarks.vllm_throughput [--prompts 500] [--tokens 64] [--repeats 3] [--hidden 256]
 
 A Llama with random weights; the same prompts, seeds, sampling and engine arguments on both sides. Every answer has
 exactly `--tokens` tokens, with a JSON schema too (an array without end). Each measurement has a process of its own,
@@ -21,11 +21,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datagen.backends.protocols import LLMRequest, Sampling
 from datagen.config_generate import LLMConfig
 from tests.support.tiny_llama import ENDLESS, Size, save_tiny_llama
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
 
 WARM_UP = 16
 ENGINE = {
@@ -55,8 +58,8 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--side", nargs=2, metavar=("SYSTEM", "MODEL"), help=argparse.SUPPRESS)
     parser.add_argument("--schema", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -66,7 +69,7 @@ def main() -> None:
         print(json.dumps(asdict(measured)))
         return
     with tempfile.TemporaryDirectory() as name:
-        save_tiny_llama(Path(name), Size(given.hidden, given.layers, 1024, vocabulary=32_000))
+        save_tiny_llama(Path(name), Size(given.hidden, given.layers, 1024, vocabulary=8_000))
         compare(Path(name), given)
 
 
@@ -135,31 +138,34 @@ def measure_ours(model: str, requests: Sequence[LLMRequest]) -> Measured:
             await engine.close()
 
     engine = load_vllm(model, LLMConfig(engine=ENGINE))
-    engine._defaults["ignore_eos"] = True  # no setting of datagen: answers of equal length are for measuring alone
+    engine._recommended["ignore_eos"] = True  # no setting of datagen: answers of equal length are for measuring alone
     return asyncio.run(run(engine))
 
 
 def measure_offline(model: str, requests: Sequence[LLMRequest]) -> Measured:
     """What vLLM itself offers for a whole batch."""
-    from vllm import LLM, SamplingParams
-    from vllm.sampling_params import StructuredOutputsParams
+    from vllm import LLM
 
     def chat(some: Sequence[LLMRequest]) -> int:
         conversations = [[dict(message) for message in request.messages] for request in some]
-        found = llm.chat(conversations, [params(request) for request in some], use_tqdm=False)
+        found = llm.chat(conversations, [_sampling(request) for request in some], use_tqdm=False)
         return sum(len(output.outputs[0].token_ids) for output in found)
-
-    def params(request: LLMRequest) -> SamplingParams:
-        wanted: dict[str, Any] = {**asdict(request.sampling), "ignore_eos": True}  # Any: sampling parameters of vLLM
-        if request.schema is not None:
-            wanted["structured_outputs"] = StructuredOutputsParams(json=dict(request.schema))
-        return SamplingParams(**wanted)
 
     llm = LLM(model, **ENGINE)
     chat(requests[:WARM_UP])
     started, cpu = time.perf_counter(), time.process_time()
     tokens = chat(requests[WARM_UP:])
     return Measured(tokens, time.perf_counter() - started, time.process_time() - cpu)
+
+
+def _sampling(request: LLMRequest) -> SamplingParams:
+    from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    wanted: dict[str, Any] = {**asdict(request.sampling), "ignore_eos": True}  # Any: sampling parameters of vLLM
+    if request.schema is not None:
+        wanted["structured_outputs"] = StructuredOutputsParams(json=dict(request.schema))
+    return SamplingParams(**wanted)
 
 
 if __name__ == "__main__":

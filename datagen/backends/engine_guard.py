@@ -25,18 +25,10 @@ wait
 class EngineGuard:
     """A shell beside this process that ends those it was told of, should this process be gone; costs nothing."""
 
-    def __init__(self) -> None:
-        """Start it, in a session of its own: the signals of the terminal do not reach it."""
-        silent = subprocess.DEVNULL
+    def __init__(self, shell: subprocess.Popen[str]) -> None:
+        """Keep the shell; see `start_guard`."""
+        self._shell = shell
         self._known = {process.pid for process in multiprocessing.active_children()}
-        self._shell = subprocess.Popen(  # noqa: S603 - a script without input
-            [_SHELL, "-c", _SCRIPT],
-            stdin=subprocess.PIPE,
-            stdout=silent,
-            stderr=silent,
-            start_new_session=True,
-            text=True,
-        )
 
     def watch_new(self) -> None:
         """Tell it of the child processes that multiprocessing has started since the last look, or since the start."""
@@ -58,3 +50,16 @@ class EngineGuard:
         self._shell.wait()
         if self._shell.stdin is not None:
             self._shell.stdin.close()
+
+
+def start_guard() -> EngineGuard:
+    """A guard for the child processes that multiprocessing starts from now on.
+
+    It has a session of its own: the signals of the terminal do not reach it.
+    """
+    silent = subprocess.DEVNULL
+    command = [_SHELL, "-c", _SCRIPT]
+    shell = subprocess.Popen(  # noqa: S603 - a script without input
+        command, stdin=subprocess.PIPE, stdout=silent, stderr=silent, start_new_session=True, text=True
+    )
+    return EngineGuard(shell)

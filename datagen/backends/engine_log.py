@@ -26,9 +26,9 @@ _POINTERS = ("root cause", "stack trace")
 class EngineLog:
     """A file of log lines in the temporary folder; gone with this object unless something went wrong."""
 
-    def __init__(self) -> None:
-        """Make the folder."""
-        self._folder = Path(tempfile.mkdtemp(prefix="datagen-engine-"))
+    def __init__(self, folder: Path) -> None:
+        """Take a folder of its own; see `open_engine_log`."""
+        self._folder = folder
         self._finalizer = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     @property
@@ -67,6 +67,11 @@ class EngineLog:
     def remove(self) -> None:
         """Remove the file now; without effect on a log that is kept."""
         self._finalizer()
+
+
+def open_engine_log() -> EngineLog:
+    """A log in a new folder."""
+    return EngineLog(Path(tempfile.mkdtemp(prefix="datagen-engine-")))
 
 
 def last_words(log: str) -> str | None:

@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from datagen.backends.engine_guard import EngineGuard
-from datagen.backends.engine_log import EngineLog
+from datagen.backends.engine_guard import EngineGuard, start_guard
+from datagen.backends.engine_log import EngineLog, open_engine_log
 from datagen.backends.models import find_model
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling, Usage
 from datagen.config_generate import LLMConfig
@@ -71,7 +71,7 @@ class VLLMEngine:
         self._config = config
         self._log = log
         self._structured_output = settings.structured_output
-        self._defaults = config.model_config.get_diff_sampling_param()
+        self._recommended = config.model_config.get_diff_sampling_param()
         self._starting: asyncio.Task[AsyncLLM] | None = None
         self._guard: EngineGuard | None = None
         self._dead: str | None = None
@@ -150,7 +150,7 @@ class VLLMEngine:
         return await asyncio.shield(self._starting)
 
     async def _start(self) -> AsyncLLM:
-        guard = self._guard = EngineGuard()
+        guard = self._guard = start_guard()
         loading = asyncio.create_task(asyncio.to_thread(_load, self._config, self._arguments.disable_log_stats))
         while not loading.done():
             await asyncio.wait([loading], timeout=_LOOK_FOR_PROCESSES_SECONDS)
@@ -172,7 +172,7 @@ class VLLMEngine:
     def _sampling(self, request: LLMRequest) -> SamplingParams:
         sampling = request.sampling
         wanted = {
-            **self._defaults,
+            **self._recommended,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -230,7 +230,7 @@ def load_vllm(model: str, settings: LLMConfig) -> VLLMEngine:
             "vLLM's build for processors, or run a server elsewhere and name it with openai:MODEL and --base-url"
         )
     folder = str(find_model(model)) if model.startswith((".", "/", "~")) else model
-    log = EngineLog()
+    log = open_engine_log()
     try:
         arguments = AsyncEngineArgs(model=folder, **{**_defaults(settings.engine, log), **settings.engine})
         config = arguments.create_engine_config(UsageContext.LLM_CLASS)

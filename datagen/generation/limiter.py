@@ -29,7 +29,7 @@ LONGEST_CLOSED = 1.0
 LONGEST_COOL_DOWN = 5.0
 """Seconds between two looks at a server that refuses everything."""
 FEWEST_REFUSED = 8
-"""Refusals in a row before a server counts as refusing everything, at least."""
+"""Refusals that stop a limit which doubles, at least."""
 ROWS_OF_AN_OUTAGE = 4
 """Failures of fewer rows are the rows' own business."""
 HOPELESS_ROWS = 20
@@ -115,7 +115,7 @@ class InFlightLimit:
         self._refused_in_a_row += 1
         if retry_after is not None:
             self._retry_at = min(self._retry_at, now + retry_after)
-        if self._dark or self._refused_in_a_row >= max(self._places, FEWEST_REFUSED):
+        if self._dark or self._refused_in_a_row >= max(self._places, self._trials.run_beyond_chance):
             self._darken(now)
 
     def _set(self, limit: float) -> None:
@@ -148,7 +148,7 @@ class InFlightLimit:
 
     def _close_place(self, now: float, seconds: float) -> None:
         """A server refuses in no time: without this one place too many would send hundreds of requests a second."""
-        rest = min(self.latency, LONGEST_CLOSED) * (0.25 if self._trials.baseline else 1.0) - seconds
+        rest = min(self.latency, LONGEST_CLOSED) * (0.1 if self._trials.baseline > 0 else 1.0) - seconds
         if rest > 0 and not self._dark and self.latency < math.inf:
             self._closed.append(now + rest)
 
@@ -173,8 +173,7 @@ class InFlightLimit:
     def _darken(self, now: float) -> None:
         """A whole limit of requests was refused without one answer: only what is still open may work on."""
         if not self._dark:
-            self._dark = _Darkness(now, self._exact)
-            self._trials.abandon()
+            self._dark = _Darkness(now, self._trials.abandon(self._exact))
             self._closed.clear()
             if self._retry_at < math.inf:
                 self._hold(now, self._retry_at)

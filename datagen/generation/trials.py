@@ -18,16 +18,15 @@ Kind = Literal["refusals", "latency"]
 WINDOW = 96
 """Finished requests in a window, at least; a window is never smaller than the limit either."""
 FEWEST_ANSWERS = 8
-NOISE = 0.04
-"""A share of refused requests up to here is left alone."""
+FEWEST_IN_A_ROW = 8
+NOISE = 0.03
+"""A share of refused requests about as high as this is left alone."""
 GENTLE_UP_TO = 0.15
 """Up to this share of refusals a limit is first lowered by that share alone."""
-TRUSTED_CUTS = 3
-"""Once a lower limit has helped, it is lowered so often in a row without a trial."""
 CLEAR_CUT = 0.75
 """A limit that is clearly too low, as a share of the requests being worked on."""
-DRIFT = 0.2
-"""How fast the share of refusals that is taken as given follows a falling one."""
+DRIFT = 0.1
+"""How fast the share of refusals that is taken as given follows what is seen."""
 LATENCY_CUT = 0.5
 LATENCY_SAMPLE = 48
 KEPT_WORK = 0.88
@@ -157,14 +156,16 @@ class Trials:
     def __init__(self) -> None:
         """Begin knowing nothing."""
         self.baseline = 0.0
-        """Share of requests that is refused however few there are."""
+        """Share of requests that is refused however few are open; 0 if refusals depend on the limit."""
         self.is_crowded = False
         """The server is known to queue, and its queue is long enough."""
         self._is_queueing = False
         self._running: _Trial | None = None
         self._waits: dict[Kind, _Wait] = {"refusals": _Wait(0, 8), "latency": _Wait(24, 72)}
         self._fastest = math.inf
-        self._trusted_cuts = 0
+        self._over_in_a_row = 0
+        self._trust_below = 0.0
+        """Once a lower limit has helped, it is lowered without a trial as long as each time helps."""
 
     @property
     def is_new(self) -> bool:
@@ -176,14 +177,21 @@ class Trials:
         """Whether the limit of now is a trial."""
         return self._running is not None
 
-    def abandon(self) -> None:
-        """Forget the trial: something stronger has set the limit."""
-        self._running = None
+    def abandon(self, limit: float) -> float:
+        """Forget the trial, something stronger sets the limit: the one before it, or else this one."""
+        trial, self._running = self._running, None
+        return trial.before.limit if trial else limit
 
     def is_over_baseline(self, refused: float, count: int) -> bool:
         """Whether a share of refusals, among so many requests, is more than what is taken as given."""
-        known = self.baseline
-        return refused > known + max(NOISE, 3 * math.sqrt(known * (1 - known) / count))
+        usual = max(self.baseline, NOISE)
+        return refused > usual + max(self.baseline, 2.5 * math.sqrt(usual * (1 - usual) / count))
+
+    @property
+    def run_beyond_chance(self) -> float:
+        """Refusals in a row, without an answer, that the share of now brings about once in a million."""
+        share = max(self.baseline, self._running.before.refused if self._running else 0.0)
+        return max(FEWEST_IN_A_ROW, 14 / -math.log(share) if 0 < share < 1 else 0.0)
 
     def window_size(self, limit: int) -> int:
         """Requests that the next window needs: for a trial enough to tell half the share of refusals from all."""
@@ -191,8 +199,8 @@ class Trials:
             return max(WINDOW, limit)
         if self._running.kind == "latency":
             return LATENCY_SAMPLE
-        share = self._running.before.refused
-        return int(min(max(12 * (1 - share) / share, 32), 2 * WINDOW))
+        share = min(self._running.before.refused, self.baseline or 1.0)
+        return int(min(max(12 * (1 - share) / share, 32), 2 * WINDOW, max(6 * limit, 32)))
 
     def judge(self, seen: Reading, ceiling: int) -> Verdict:
         """What follows from a window that was read under the limit of now."""
@@ -203,19 +211,18 @@ class Trials:
         if self._has_helped(trial, seen):
             return self._keep(trial, seen, ceiling)
         if trial.is_gentle:
-            return Verdict(limit=self._try_clearly(trial.before, min(trial.before.working, seen.working)))
+            return Verdict(limit=self._try_clearly(trial.before, trial.limit))
         self._waits[trial.kind].lengthen()
         if trial.kind == "refusals":
-            self.baseline = (trial.before.refused + seen.refused) / 2
-            self._trusted_cuts = 0
+            self.baseline = min(trial.before.refused, seen.refused)
+            self._trust_below = 0.0
         return Verdict(limit=trial.before.limit, is_free=trial.kind == "refusals")
 
     def _keep(self, trial: _Trial, seen: Reading, ceiling: int) -> Verdict:
         self._waits[trial.kind].end()
         self._is_queueing = trial.kind == "latency"
-        self.baseline = self.baseline if self._is_queueing else 0.0
         if trial.kind == "refusals" and not trial.is_gentle:
-            self._trusted_cuts = TRUSTED_CUTS
+            self._trust_below, self.baseline = 1.0, 0.0
         further = self._propose(seen, ceiling, is_first=False)
         if further.limit is None and trial.kind == "refusals":
             return Verdict(kept=True, limit=max(trial.limit, trial.before.working))
@@ -224,39 +231,54 @@ class Trials:
     def _propose(self, seen: Reading, ceiling: int, *, is_first: bool) -> Verdict:
         for wait in self._waits.values():
             wait.pass_window()
-        self.baseline += DRIFT * min(seen.refused - self.baseline, 0.0)
+        self._follow(seen, ceiling)
         self._is_queueing = self._is_queueing and seen.limit < ceiling
         self.is_crowded = self._is_queueing and seen.median > 1.5 * self._fastest
         if seen.limit >= 2 and self._is_refused_too_much(seen):
             return self._answer_refusals(seen)
-        if self._trusted_cuts and seen.refused < NOISE / 2:
-            self._trusted_cuts = TRUSTED_CUTS
+        if self._trust_below > 0 and seen.refused < NOISE:
+            self._trust_below = 1.0
         may_queue = seen.limit >= ceiling or self._is_queueing
         if may_queue and not is_first and seen.used >= 0.9 * seen.limit >= 3.6 and self._is_slow(seen):
             return Verdict(limit=self._try(_Trial("latency", seen, seen.limit * LATENCY_CUT)))
         return Verdict()
 
+    def _follow(self, seen: Reading, ceiling: int) -> None:
+        """Upwards only at the ceiling: under a limit that grows, refusals that come from it would seem usual."""
+        is_usual = seen.limit >= ceiling and not self.is_over_baseline(seen.refused, seen.count)
+        if self.baseline > 0 and (is_usual or seen.refused < self.baseline):
+            self.baseline += DRIFT * (seen.refused - self.baseline)
+
     def _answer_refusals(self, seen: Reading) -> Verdict:
-        lower = min(seen.working, seen.limit - 1)
-        if self._trusted_cuts > 0:
-            self._trusted_cuts -= 1
+        # Requests that hang take many places: the limit is never lowered by more than the share that was refused.
+        lower = min(max(seen.working, seen.limit * (1 - seen.refused)), seen.limit - 1)
+        if seen.refused < self._trust_below:
+            self._trust_below = seen.refused / 2
             return Verdict(kept=True, limit=lower)
         if seen.refused > GENTLE_UP_TO or self.baseline > 0:
-            return Verdict(limit=self._try_clearly(seen, seen.working))
+            return Verdict(limit=self._try_clearly(seen, lower))
         return Verdict(limit=self._try(_Trial("refusals", seen, lower, is_gentle=True)))
 
     def _is_refused_too_much(self, seen: Reading) -> bool:
-        is_unexplained = self.is_over_baseline(seen.refused, seen.count)
-        return is_unexplained or (self.baseline > 0 and seen.refused > NOISE and self._waits["refusals"].is_over)
+        self._over_in_a_row = self._over_in_a_row + 1 if self.is_over_baseline(seen.refused, seen.count) else 0
+        if self.baseline == 0:
+            return self._over_in_a_row > 0
+        # One window among many is far above what is usual by chance; two in a row are not.
+        return self._over_in_a_row > 1 or (self._waits["refusals"].is_over and seen.refused > NOISE)
+
+    def _share_if_it_helps(self, before: float) -> float:
+        """Refusals that depend on the limit go down by three quarters, at least; the others stay."""
+        known = self.baseline
+        return known + (before - known) / 4 if before > 2 * known else min(before, known) / 4
 
     def _is_slow(self, seen: Reading) -> bool:
         wait = self._waits["latency"]
         is_extreme = seen.median > 6 * self._fastest and not wait.has_failed
         return is_extreme or (wait.is_over and seen.median > 2 * self._fastest)
 
-    def _try_clearly(self, before: Reading, working: float) -> float:
+    def _try_clearly(self, before: Reading, lower: float) -> float:
         """With clearly fewer requests than are being worked on, refusals that depend on the limit must go away."""
-        return self._try(_Trial("refusals", before, max(CLEAR_CUT * working, before.limit / 8, 1.0)))
+        return self._try(_Trial("refusals", before, max(CLEAR_CUT * lower, before.limit / 8, 1.0)))
 
     def _try(self, trial: _Trial) -> float:
         self._running = trial
@@ -266,8 +288,8 @@ class Trials:
         before, cut = trial.before, trial.limit / trial.before.limit
         if trial.kind == "latency":
             work = cut * math.exp(before.log_latency - seen.log_latency)
-            return work >= KEPT_WORK and not self._is_refused_too_much(seen)
-        if seen.refused < before.refused / 4:
+            return work >= KEPT_WORK and not self.is_over_baseline(seen.refused, seen.count)
+        if seen.refused < self._share_if_it_helps(before.refused):
             return True
         if trial.limit < before.working:
             return False

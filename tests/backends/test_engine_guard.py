@@ -10,15 +10,15 @@ import sys
 import time
 from pathlib import Path
 
-from datagen.backends.engine_guard import EngineGuard
+from datagen.backends.engine_guard import start_guard
 
 # Starts a child that lives on without its parent, has it guarded, tells its id and waits to be killed.
 OWNER = """
 import multiprocessing, time
-from datagen.backends.engine_guard import EngineGuard
+from datagen.backends.engine_guard import start_guard
 
 if __name__ == "__main__":
-    guard = EngineGuard()
+    guard = start_guard()
     child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
     child.start()
     guard.watch_new()
@@ -42,7 +42,7 @@ def test_guarded_process_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
 
 
 def test_guard_ends_the_processes_when_told_to() -> None:
-    guard = EngineGuard()
+    guard = start_guard()
     child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
     child.start()
     guard.end_all()
@@ -52,7 +52,7 @@ def test_guard_ends_the_processes_when_told_to() -> None:
 
 
 def test_dismissed_guard_leaves_the_processes_alone() -> None:
-    guard = EngineGuard()
+    guard = start_guard()
     child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
     child.start()
     guard.watch_new()

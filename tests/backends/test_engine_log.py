@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.backends.engine_log import EngineLog, last_words
+from datagen.backends.engine_log import EngineLog, last_words, open_engine_log
 
 LOGGER = "datagen-test-engine"
 
@@ -43,7 +43,7 @@ vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See 
 
 @pytest.fixture
 def log() -> Iterator[EngineLog]:
-    log = EngineLog()
+    log = open_engine_log()
     logging.config.dictConfig(json.loads(log.write_settings(LOGGER).read_text()))
     yield log
     for handler in logging.getLogger(LOGGER).handlers:
@@ -82,12 +82,13 @@ def test_log_is_kept_when_something_went_wrong_and_removed_otherwise(log: Engine
     assert explained == f"dead (its log: {log.path})"
     log.remove()
     assert log.path.is_file()
-    EngineLog.remove(other := EngineLog())
+    other = open_engine_log()
+    other.remove()
     assert not other.path.parent.exists()
 
 
 def test_log_goes_with_its_engine(tmp_path: Path) -> None:
-    folder = (log := EngineLog()).path.parent
+    folder = (log := open_engine_log()).path.parent
     assert folder.is_dir()
     del log
     assert not folder.exists()

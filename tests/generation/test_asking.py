@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from datagen.generation.flow import Flow
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
 from datagen.config_generate import GenerateConfig, LLMConfig
 from datagen.errors import BackendError, StorageError, ThrottledError
 from datagen.generation.asking import Asker, JournalOnly
+from datagen.generation.flow import Flow
 from datagen.generation.journal import Journal, request_key
 from datagen.generation.outcome import NOT_ASKED
 from datagen.generation.spending import Spending

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
 
@@ -17,10 +17,8 @@ PRICE = Price(input=1.0, output=2.0)
 MOST = Usage(100, 50)
 
 
-def _spending(
-    caps: dict[str, Any] | None = None, price: Price | None = PRICE
-) -> Spending:  # Any: caps of several types
-    return Spending(GenerateConfig(llm="openai:m", **(caps or {})), price)
+def _spending(caps: Mapping[str, float] | None = None, price: Price | None = PRICE) -> Spending:
+    return Spending(GenerateConfig(llm="openai:m", **dict(caps or {})), price)  # type: ignore[arg-type]  # some caps are whole numbers
 
 
 async def _ask(spending: Spending, actual: Usage) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _Skipping(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # the kind depends on the system
+class _Skipping(selectors.DefaultSelector):
     """Waits for nothing: time goes on by as much as one wanted to wait."""
 
     now = 0.0

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -133,8 +133,8 @@ def test_engine_is_all_that_a_run_asks_for(engine: VLLMEngine, tiny_model: Path)
 
 
 def test_nothing_is_written_to_standard_output(
-    engine: VLLMEngine, runner: asyncio.Runner, capfd: Any
-) -> None:  # Any: pytest's
+    engine: VLLMEngine, runner: asyncio.Runner, capfd: pytest.CaptureFixture[str]
+) -> None:
     runner.run(engine.complete(ask("passage", seed=1)))
     runner.run(engine.complete(ask("fox " * 600)))
     assert capfd.readouterr() == ("", "")
