@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
 from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ConfigError, ThrottledError
+from datagen.json_text import dump_json
 
 if TYPE_CHECKING:
     from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming as Body
@@ -158,8 +159,8 @@ def build_body(model: str, request: LLMRequest, dialect: Dialect) -> Body:
 
 
 def encode_body(model: str, request: LLMRequest, dialect: Dialect) -> bytes:
-    """The body as JSON in ASCII: half a surrogate pair in a passage is escaped like any other character."""
-    return json.dumps(build_body(model, request, dialect)).encode()
+    """The body as JSON."""
+    return dump_json(build_body(model, request, dialect))
 
 
 def read_answer(answer: Answer, row_id: str) -> LLMReply:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from datagen.generation.outcome import NOT_ASKED, Outcome
 from datagen.generation.slots import digest
 from datagen.generation.tally import Tally
 from datagen.generation.words import normalise
+from datagen.json_text import dump_json
 from datagen.tables import GENERATED_ORIGIN, SCHEMAS
 
 DUPLICATE_QUERY = "duplicate_query"
@@ -191,4 +191,4 @@ def _dropped(outcome: Outcome, reason: str) -> dict[str, object]:
 
 
 def _json(values: Mapping[str, object]) -> str:
-    return json.dumps(values, ensure_ascii=False)
+    return dump_json(values).decode()

@@ -49,5 +49,4 @@ def shuffled(count: int, seed: object, *names: object) -> list[int]:
 
 
 def _framed(names: Iterable[object]) -> bytes:
-    texts = map(str, names)
-    return "".join(f"{len(text)}:{text}" for text in texts).encode()
+    return "".join([f"{len(text)}:{text}" for text in map(str, names)]).encode()
