@@ -1,10 +1,10 @@
 """Every answer of a language model, raw, before anyone reads it: RUN/journal/answers.sqlite.
 
 An answer is found again under the hash of its question, so a run that is killed, changed, reordered or given more rows
-asks only what it has never asked. Answers are written in groups, all that came in one turn of the event loop, and count
-as answered once their group is committed to SQLite's write-ahead log: a killed process loses nothing that was
-committed, a power failure may lose the last moments. A commit writes to memory that the system owns and takes a tenth of a
-millisecond; what waits for the disk, moving the log into the file, is done by a thread beside.
+asks only what it has never asked. Answers are written in groups, all that came in one turn of the event loop, and
+count as answered once their group is committed to SQLite's write-ahead log: a killed process loses nothing that was
+committed, a power failure may lose the last moments. A commit writes to memory that the system owns and takes a tenth
+of a millisecond; what waits for the disk, moving the log into the file, is done by a thread beside.
 """
 
 from __future__ import annotations
