@@ -78,6 +78,8 @@ def run_file(
 def generate(
     ctx: typer.Context,
     corpus: options.Corpus = None,
+    beir: options.Beir = None,
+    pairs: options.Pairs = None,
     llm: options.Llm = None,
     base_url: options.BaseUrl = None,
     lane: options.Lane = None,
@@ -85,6 +87,8 @@ def generate(
     answer_tokens: options.AnswerTokens = None,
     recipe: options.Recipe = None,
     prompts: options.Prompts = None,
+    tasks: options.Tasks = None,
+    avoid: options.Avoid = None,
     queries_per_passage: options.QueriesPerPassage = None,
     num: options.Num = None,
     max_attempts: options.MaxAttempts = None,
@@ -111,6 +115,61 @@ def generate(
             _print_pilot(config)
         else:
             _run(config, fresh=fresh, quiet=quiet)
+
+
+@app.command("brainstorm")
+def brainstorm(
+    ctx: typer.Context,
+    llm: options.Llm = None,
+    base_url: options.BaseUrl = None,
+    temperature: options.Temperature = None,
+    answer_tokens: options.AnswerTokens = None,
+    recipe: options.Recipe = None,
+    prompts: options.Prompts = None,
+    tasks: options.Tasks = None,
+    out: options.Out = None,
+    seed: options.Seed = None,
+    overrides: options.Set = None,
+    fresh: options.Fresh = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
+) -> None:
+    """Think up tasks for a recipe that writes rows for tasks, and stop there."""
+    with _speaking(quiet, log_file):
+        from datagen.config import BRAINSTORM_STAGES, build_config
+
+        _run(build_config({"stages": BRAINSTORM_STAGES, **options.read_given(ctx)}), fresh=fresh, quiet=quiet)
+
+
+recipes = typer.Typer(help="List the recipes, or show one.", invoke_without_command=True)
+app.add_typer(recipes, name="recipes")
+
+
+@recipes.callback()
+def list_recipes(ctx: typer.Context, prompts: options.Prompts = None) -> None:
+    """List the recipes: what language models can be asked for."""
+    if ctx.invoked_subcommand is None:
+        with _speaking(quiet=False, log_file=None):
+            from datagen.generation.recipes import list_recipes, load_recipe
+
+            for name in list_recipes(prompts):
+                typer.echo(f"{name:16} {load_recipe(name, prompts).spec.description}")
+
+
+@recipes.command("show")
+def show_recipe(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of `datagen recipes`.")],
+    prompts: options.Prompts = None,
+    llm: Annotated[str, typer.Option("--llm", help="The model whose price is used.")] = "",
+) -> None:
+    """Show slots and weights, a rendered prompt, the expected answer and what a row costs."""
+    with _speaking(quiet=False, log_file=None):
+        from datagen.generation.prices import load_prices
+        from datagen.generation.recipe_show import describe_recipe
+        from datagen.generation.recipes import load_recipe
+
+        prices = load_prices()
+        typer.echo(describe_recipe(load_recipe(name, prompts), prices.find(llm) if llm else None, prices.currency))
 
 
 @app.command("reparse")

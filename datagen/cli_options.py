@@ -27,6 +27,8 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "positive_column": ("input.positive_column",),
     "llm": ("generate.llm",),
     "recipe": ("generate.recipe",),
+    "tasks": ("brainstorm.num",),
+    "avoid": ("generate.avoid",),
     "prompts": ("generate.prompts",),
     "queries_per_passage": ("generate.queries_per_passage",),
     "num": ("generate.num",),
@@ -96,8 +98,10 @@ PositiveColumn = Annotated[
     str | None, _option("--positive-column", _INPUT, "Column of the positive in --pairs.", "a usual name")
 ]
 Llm = Annotated[
-    str | None,
-    _option("--llm", _MODELS, "extractive, openai:MODEL, vllm:MODEL or package.module:Class.", "extractive"),
+    list[str] | None,
+    _option(
+        "--llm", _MODELS, "extractive, openai:MODEL, vllm:MODEL or package.module:Class; several: A=0.7.", "extractive"
+    ),
 ]
 BaseUrl = Annotated[
     str | None,
@@ -107,6 +111,8 @@ Lane = Annotated[str | None, _option("--lane", _MODELS, "online, or batch: the c
 Temperature = Annotated[float | None, _option("--temperature", _MODELS, "How freely words are drawn.", "0.8")]
 AnswerTokens = Annotated[int | None, _option("--answer-tokens", _MODELS, "Tokens of one answer at most.", "1024")]
 Recipe = Annotated[str | None, _option("--recipe", _ASKED, "What is asked.", "extractive for that writer, else corpus")]
+Tasks = Annotated[int | None, _option("--tasks", _ASKED, "Tasks thought up first, for recipes with tasks.", "400")]
+Avoid = Annotated[list[Path] | None, _option("--avoid", _ASKED, "Earlier runs whose queries are not repeated.")]
 Prompts = Annotated[Path | None, _option("--prompts", _ASKED, "Folder of your own recipes, looked into first.")]
 QueriesPerPassage = Annotated[
     int | None, _option("--queries-per-passage", _ASKED, "Queries asked for each passage.", "2")
@@ -166,10 +172,26 @@ def read_given(ctx: typer.Context) -> dict[str, Any]:  # Any: settings not yet v
         values = merge(values, _parse_override(text))
     for name, settings in SETTINGS.items():
         value = ctx.params.get(name)
-        if value is not None and value is not False:  # 0 is a value, a flag left out is none
+        if name == "llm" and value:
+            values = merge(values, _read_writers(value))
+        elif (
+            value is not None and value is not False and value not in ([], ())
+        ):  # 0 is a value, a flag left out is none
             for setting in settings:
                 values = merge(values, _nest(setting, value))
     return values
+
+
+def _read_writers(texts: list[str]) -> dict[str, Any]:  # Any: settings not yet validated
+    """One writer, or several with their shares."""
+    from datagen.errors import ConfigError
+
+    if len(texts) == 1 and "=" not in texts[0]:
+        return {"generate": {"llm": texts[0]}}
+    shares = {name: share for name, _, share in (text.rpartition("=") for text in texts)}
+    if "" in shares:
+        raise ConfigError(f"--llm is given {len(texts)} times: say the share of each, such as --llm openai:big=0.7")
+    return {"generate": {"llm": texts[0].rpartition("=")[0], "llms": shares}}
 
 
 def _parse_override(text: str) -> dict[str, Any]:  # Any: settings not yet validated

@@ -15,17 +15,19 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from datagen.config_generate import GenerateConfig, LLMConfig
+from datagen.config_chunk import ChunkConfig
+from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
 from datagen.errors import ConfigError, unknown_choice
 from datagen.settings import Settings, Share
 
-StageName = Literal["clean", "generate", "embed", "mine", "denoise", "export"]
+StageName = Literal["clean", "brainstorm", "generate", "embed", "mine", "denoise", "export"]
 MarginPolicy = Literal["adaptive", "relative", "absolute"]
 PositiveScore = Literal["min", "own", "quantile"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
-STAGE_ORDER: tuple[StageName, ...] = ("clean", "generate", "embed", "mine", "denoise", "export")
-GENERATE_STAGES: tuple[StageName, ...] = ("clean", "generate")
+STAGE_ORDER: tuple[StageName, ...] = ("clean", "brainstorm", "generate", "embed", "mine", "denoise", "export")
+BRAINSTORM_STAGES: tuple[StageName, ...] = ("clean", "brainstorm")
+GENERATE_STAGES: tuple[StageName, ...] = ("clean", "brainstorm", "generate")
 MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "mine", "denoise", "export")
 DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.5, "relative": 0.05, "absolute": 0.05}
 
@@ -55,13 +57,26 @@ class InputConfig(Settings):
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         given = {name for name in ("beir", "corpus", "queries", "qrels", "pairs") if getattr(self, name) is not None}
-        if given not in ({"beir"}, {"corpus", "queries", "qrels"}, {"pairs"}, {"pairs", "corpus"}, {"corpus"}):
+        forms: tuple[set[str], ...] = (
+            set(),
+            {"beir"},
+            {"corpus", "queries", "qrels"},
+            {"pairs"},
+            {"pairs", "corpus"},
+            {"corpus"},
+        )
+        if given not in forms:
             raise ValueError(
                 f"{', '.join(sorted(given)) or 'nothing'} given, which is not one of the forms of input: give `beir`; "
                 "or `corpus`, `queries` and `qrels`; or `pairs` with an optional `corpus`; or `corpus` alone, to "
                 "generate queries for it"
             )
         return self
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is given: for recipes that make rows out of nothing."""
+        return not (self.has_queries or self.corpus)
 
     @property
     def has_queries(self) -> bool:
@@ -201,8 +216,12 @@ class RunConfig(Settings):
     cache: Path | None = Field(
         default=None, description="vectors and reranker scores, shared by runs (default ~/.cache/datagen)"
     )
-    input: InputConfig = Field(description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`: where the data is")
+    input: InputConfig = Field(
+        default=InputConfig(), description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`: where the data is"
+    )
     clean: CleanConfig = CleanConfig()
+    chunk: ChunkConfig = ChunkConfig()
+    brainstorm: BrainstormConfig = BrainstormConfig()
     generate: GenerateConfig = GenerateConfig()
     llm: LLMConfig = LLMConfig()
     teacher: TeacherConfig = TeacherConfig()
@@ -217,6 +236,14 @@ class RunConfig(Settings):
                 f"stages are {', '.join(self.stages)}, but they run in the order {', '.join(STAGE_ORDER)}, each at "
                 "most once"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_read(self) -> Self:
+        if self.input.is_empty and ("generate" not in self.stages or self.generate.resolved_recipe == EXTRACTIVE):
+            about = RunConfig.model_fields["input"].description
+            if self.stages != BRAINSTORM_STAGES:
+                raise ValueError(f"setting 'input' is missing: give {about}")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from datagen.config_novelty import NoveltySettings
 from datagen.settings import Settings, Share
 
 Lane = Literal["online", "batch"]
@@ -31,6 +32,9 @@ class GenerateConfig(Settings):
 
     llm: str = Field(
         default=EXTRACTIVE, description="`extractive`, openai:MODEL, vllm:MODEL, or a user's `package.module:Class`"
+    )
+    llms: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="several writers, each with its share of the rows; shares need not sum to one"
     )
     recipe: str | None = Field(
         default=None, description="what is asked (default: extractive for that writer, else corpus)"
@@ -61,6 +65,15 @@ class GenerateConfig(Settings):
     answer_tokens: int = Field(default=1024, ge=16, description="tokens of one answer at most")
     reasks: int = Field(default=1, ge=0, le=5, description="times an unusable answer is sent back with what is wrong")
     retries: tuple[RetryRule, ...] = Field(default=(), description="reasons that are asked again: `datagen retry`")
+    novelty: NoveltySettings = Field(
+        default=NoveltySettings(), description="when a query repeats the run, and when the run collapses"
+    )
+    novelty_by_teacher: bool = Field(
+        default=False, description="compare queries by the teacher's vectors, too, as they come"
+    )
+    avoid: tuple[Path, ...] = Field(
+        default=(), description="folders of earlier runs whose queries are not to be repeated"
+    )
     max_cost: float | None = Field(default=None, gt=0, description="money at most, in the currency of the prices")
     max_tokens: int | None = Field(default=None, ge=1, description="tokens read and written at most, over all answers")
     max_requests: int | None = Field(default=None, ge=1, description="answers at most")
@@ -73,14 +86,26 @@ class GenerateConfig(Settings):
         return mix
 
     @property
+    def resolved_llms(self) -> dict[str, float]:
+        """Each writer with its share of the rows."""
+        return self.llms or {self.llm: 1.0}
+
+    @property
     def resolved_recipe(self) -> str:
         """The recipe named, or the one that goes with the writer."""
-        return self.recipe or (EXTRACTIVE if self.llm == EXTRACTIVE else DEFAULT_RECIPE)
+        return self.recipe or (EXTRACTIVE if EXTRACTIVE in self.resolved_llms else DEFAULT_RECIPE)
 
     @property
     def resolved_attempts(self) -> int | None:
         """Rows tried at most; None when all that the passages give are tried."""
         return self.max_attempts or (self.num * ATTEMPTS_PER_ROW if self.num else None)
+
+
+class BrainstormConfig(Settings):
+    """Tasks thought up before rows are written for them, where a recipe works that way."""
+
+    num: int = Field(default=400, ge=1, description="different tasks wanted, over all groups")
+    max_attempts: int = Field(default=400, ge=1, description="questions asked at most to get them")
 
 
 class LLMConfig(Settings):

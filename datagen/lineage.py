@@ -15,10 +15,11 @@ from datagen.errors import InputError, RunFolderError
 from datagen.generation import loop
 from datagen.generation.journal import open_journal
 from datagen.generation.outcome import Outcome
-from datagen.generation.passages import count_passages, read_passages
-from datagen.generation.row_plan import PlannedRow, find_row
+from datagen.generation.recipes import load_recipe
+from datagen.generation.row_sources import RowSources
 from datagen.generation.rows import Turn, as_text
 from datagen.generation.session import Session, Settings
+from datagen.generation.tasks import read_tasks
 from datagen.run_folder import RunFolder
 
 _KEYS = {"queries": "query_id", "pairs": "query_id", "dropped": "key", "generations": "row_id"}
@@ -55,25 +56,27 @@ def explain_row(run: Path, row_id: str) -> Iterator[Section]:
 
 
 def _generation(folder: RunFolder, config: RunConfig, row_id: str) -> Iterator[Section]:
-    if config.generate.resolved_recipe == EXTRACTIVE or not folder.record("clean"):
+    generate = config.generate
+    if generate.resolved_recipe == EXTRACTIVE or not folder.record("clean"):
         return
-    corpus = folder.table("corpus", ["clean"])
-    row = find_row(read_passages(corpus), count_passages(corpus), row_id, config.generate, config.seed)
+    recipe = load_recipe(generate.resolved_recipe, generate.prompts)
+    done = [name for name in ("clean", "brainstorm") if folder.record(name)]
+    sources = RowSources(recipe, generate, config.seed, lambda table: folder.table(table, done))
+    row = sources.find(row_id)
     if row is None:
         return
+    tasks = read_tasks(folder.table("tasks", done)) if recipe.brainstorm else None
     turns: list[Turn] = []
-    outcome = loop.run(_write_again(folder.path, config, row, turns))
-    yield Section("passage", f"{row.source.doc_id}: {row.source.title or ''}\n{row.source.text}")
+    with open_journal(folder.path) as journal:
+        settings = Settings(generate, config.llm, config.seed)
+        session = Session(settings, recipe, journal, dict.fromkeys(generate.resolved_llms), tasks)
+        outcome = loop.run(session.writer.write(row, session.generator(row), turns))
+    if row.source.text:
+        yield Section("passage", f"{row.source.doc_id}: {row.source.title or ''}\n{row.source.text}")
     yield Section("slots", "\n".join(f"{name}: {value}" for name, value in turns[0].request.slots.items()))
     for number, turn in enumerate(turns, start=1):
         yield from _turn(turn, number, turns)
-    yield Section("outcome", _outcome(outcome))
-
-
-async def _write_again(run: Path, config: RunConfig, row: PlannedRow, turns: list[Turn]) -> Outcome:
-    with open_journal(run) as journal:
-        session = Session(Settings(config.generate, config.llm, config.seed), journal, None)
-        return await session.writer.write(row, session.ask, turns)
+    yield Section(f"outcome (by {outcome.generator})", _outcome(outcome))
 
 
 def _turn(turn: Turn, number: int, turns: Sequence[Turn]) -> Iterator[Section]:
@@ -94,8 +97,9 @@ def _turn(turn: Turn, number: int, turns: Sequence[Turn]) -> Iterator[Section]:
 def _outcome(outcome: Outcome) -> str:
     if outcome.written is None or outcome.reason:
         return f"not written: {outcome.reason}"
-    span = f"\nspan: {outcome.written.span}" if outcome.written.span else ""
-    return f"query: {outcome.written.query}{span}"
+    written = outcome.written
+    fields = {"query": written.query, "span": written.span, "passage": written.passage, "negative": written.negative}
+    return "\n".join(f"{name}: {value}" for name, value in fields.items() if value)
 
 
 def _decisions(folder: RunFolder, row_id: str) -> Iterator[Section]:

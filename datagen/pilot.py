@@ -5,6 +5,7 @@ The answers of the pilot are kept in the journal of the run, so the run itself d
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
@@ -13,16 +14,17 @@ import numpy as np
 from datagen import pipeline
 from datagen.backends.protocols import Backends
 from datagen.backends.registry import Registry
-from datagen.config import RunConfig
+from datagen.config import RunConfig, StageName
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import ConfigError
 from datagen.generation import loop
 from datagen.generation.journal import open_journal
-from datagen.generation.outcome import Outcome
-from datagen.generation.passages import count_passages, read_passages
-from datagen.generation.row_plan import PlannedRow, plan_rows
+from datagen.generation.outcome import Outcome, PlannedRow
+from datagen.generation.recipes import load_recipe
+from datagen.generation.row_sources import RowSources
 from datagen.generation.rows import as_text
 from datagen.generation.session import Session, Settings
+from datagen.generation.tasks import read_tasks
 from datagen.run_folder import open_run
 
 PILOT_ROWS = 20
@@ -67,23 +69,27 @@ def ask_pilot(config: RunConfig, backends: Backends | None = None) -> Pilot:
     if config.generate.resolved_recipe == EXTRACTIVE:
         raise ConfigError("--dry-run prices a language model, and the extractive writer asks none: run it, it is free")
     backends = backends or Registry(config)
-    pipeline.run(config, backends=backends, until="clean")
+    pipeline.run(config, backends=backends, until=_last_before(config))
     backends.check("generate")
-    with open_run(config.out) as folder, open_journal(config.out) as journal:
-        session = Session(Settings(config.generate, config.llm, config.seed), journal, backends.llm())
-        corpus = folder.table("corpus", ["clean"])
-        n_passages = count_passages(corpus)
-        few = config.generate.model_copy(update={"num": PILOT_ROWS, "max_attempts": PILOT_ROWS})
-        rows = list(plan_rows(lambda: read_passages(corpus), n_passages, few, config.seed))
-        try:
-            outcomes = loop.run(_ask(session, rows))
-        finally:
-            backends.close()
-    return _judge(config, session, rows, outcomes, n_passages)
+    generate = config.generate
+    few = generate.model_copy(update={"num": PILOT_ROWS, "max_attempts": PILOT_ROWS})
+    recipe = load_recipe(generate.resolved_recipe, generate.prompts)
+    with open_run(config.out) as folder, open_journal(config.out) as journal, contextlib.closing(backends):
+        done = [name for name in ("clean", "brainstorm") if folder.record(name)]
+        sources = RowSources(recipe, few, config.seed, lambda table: folder.table(table, done))
+        tasks = read_tasks(folder.table("tasks", done)) if recipe.brainstorm else None
+        llms = {name: backends.llm(name) for name in generate.resolved_llms}
+        session = Session(Settings(generate, config.llm, config.seed), recipe, journal, llms, tasks)
+        rows = list(sources.rows())
+        return _judge(config, session, rows, loop.run(_ask(session, rows)), sources.count())
+
+
+def _last_before(config: RunConfig) -> StageName:
+    return "brainstorm" if "brainstorm" in config.resolved_stages else "clean"
 
 
 async def _ask(session: Session, rows: list[PlannedRow]) -> list[Outcome]:
-    return [outcome async for outcome in session.outcomes(rows)]
+    return [outcome async for outcome in session.outcomes(rows, lambda: PILOT_ROWS, lambda: 0)]
 
 
 def _judge(

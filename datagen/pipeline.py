@@ -2,7 +2,8 @@
 
     stage      reads                        writes                         needs
     clean      the user's files             corpus, queries, pairs, dropped
-    generate   corpus, queries, pairs       the same with what is new      LLM
+    brainstorm -                            tasks                          LLM
+    generate   corpus, queries, pairs, tasks  the same with what is new    LLM
     embed      corpus, queries              (vectors, in the cache)        teacher
     mine       corpus, queries, pairs       candidates (the ledger)        teacher vectors, index
     denoise    ledger, queries, pairs       candidates, final decisions    reranker
@@ -25,11 +26,14 @@ from typing import Any
 from datagen.backends.protocols import Backends
 from datagen.backends.registry import Registry
 from datagen.config import STAGE_ORDER, RunConfig, StageName, fingerprint
+from datagen.config_generate import EXTRACTIVE
 from datagen.errors import RunFolderError
+from datagen.generation.recipes import load_recipe
 from datagen.progress import Progress, SilentProgress
 from datagen.report.card import write_report
 from datagen.run_folder import RunFolder, StageRecord, open_run
 from datagen.stages.base import Stage, Surroundings, Work
+from datagen.stages.brainstorm import Brainstorm
 from datagen.stages.clean import Clean
 from datagen.stages.denoise import Denoise
 from datagen.stages.embed import Embed
@@ -40,7 +44,7 @@ from datagen.tables import FORMAT_VERSION
 
 log = logging.getLogger(__name__)
 
-STAGES: tuple[Stage, ...] = (Clean(), Generate(), Embed(), Mine(), Denoise(), Export())
+STAGES: tuple[Stage, ...] = (Clean(), Brainstorm(), Generate(), Embed(), Mine(), Denoise(), Export())
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,10 @@ def run(
     with open_run(config.out, fresh=fresh) as folder, contextlib.closing(backends):
         prints = _plan(stages, config, backends, folder)
         if read_again:
-            folder.discard(STAGE_ORDER[STAGE_ORDER.index("generate") :])
+            folder.discard(STAGE_ORDER[STAGE_ORDER.index("brainstorm") :])
         folder.publish(_done(folder))
         for stage in stages:
-            if not folder.record(stage.name) and not (read_again and stage.name == "generate"):
+            if not folder.record(stage.name) and not (read_again and stage.name in ("brainstorm", "generate")):
                 backends.check(stage.name)
         around = Surroundings(config, backends, progress or SilentProgress(), folder, journal_only=read_again)
         for stage in stages:
@@ -100,7 +104,19 @@ def _chain(config: RunConfig, until: StageName | None) -> list[Stage]:
     wanted = set(config.resolved_stages[: 1 + config.resolved_stages.index(until)] if until else config.resolved_stages)
     if not config.denoise.enabled:
         wanted.discard("denoise")
+    if wanted & {"brainstorm"} and not _has_brainstorm(config):
+        wanted.discard("brainstorm")
     return [stage for stage in STAGES if stage.name in wanted]
+
+
+def _has_brainstorm(config: RunConfig) -> bool:
+    """Whether the recipe writes for tasks; where that alone was asked for, the stage says that there is none."""
+    generate = config.generate
+    if generate.resolved_recipe == EXTRACTIVE:
+        return False
+    return "generate" not in config.resolved_stages or (
+        load_recipe(generate.resolved_recipe, generate.prompts).brainstorm is not None
+    )
 
 
 def _done(folder: RunFolder) -> list[str]:

@@ -17,6 +17,9 @@ DECISION_POSITIVE = "positive"
 GENERATED_ORIGIN = "generate:"
 """How the origin of a passage begins that a generator wrote."""
 
+PASSAGE_MARK = "#"
+"""What stands between the id of a document and the number of a passage that was cut out of it."""
+
 _TEXT = pa.string()
 _SCORE = pa.float32()
 
@@ -85,6 +88,7 @@ GENERATIONS = pa.schema(
         _required("generator", _TEXT),
         _required("slots", _TEXT),
         _required("prompt", _TEXT),
+        pa.field("answer", _TEXT),
         _required("status", _TEXT),
         _required("reason", _TEXT),
         pa.field("rung", _TEXT),
@@ -95,6 +99,18 @@ GENERATIONS = pa.schema(
     ]
 )
 """One row for each row that a language model was asked for, accepted or not."""
+
+TASKS = pa.schema(
+    [
+        _required("task_id", _TEXT),
+        _required("group", _TEXT),
+        _required("task", _TEXT),
+        _required("topic", _TEXT),
+        _required("generator", _TEXT),
+        _required("row_id", _TEXT),
+    ]
+)
+"""What a brainstorm has thought up for rows to be written for."""
 
 POSITIVE = pa.struct(
     [
@@ -135,5 +151,6 @@ SCHEMAS: dict[str, pa.Schema] = {
     "candidates": CANDIDATES,
     "dropped": DROPPED,
     "generations": GENERATIONS,
+    "tasks": TASKS,
     "train": TRAIN,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from datagen.documents import join_parents, render_documents, text_groups
+from datagen.documents import cut_from_same, join_parents, render_documents, text_groups
 
 CORPUS = pl.DataFrame({"title": ["Liver", None, ""], "text": ["makes bile ", "alone", "{braces} stay"]})
 
@@ -43,3 +43,22 @@ def test_a_generated_passage_joins_the_group_of_its_parent_and_a_users_does_not(
         }
     )
     assert join_parents(pl.Series([1, 2, 3, 4]), corpus).to_list() == [1, 1, 3, 4]
+
+
+def test_passages_of_one_document_are_kin_and_a_users_own_numbering_is_not() -> None:
+    corpus = pl.DataFrame(
+        {
+            "doc_id": ["a#0", "a#1", "b", "c#0", "mine#1", "a#1#cloze-1"],
+            "origin": ["file", "file", "file", "file", "file", "generate:inverse_cloze"],
+            "meta": [
+                '{"parent": "a", "chunk": 0}',
+                '{"parent": "a", "chunk": 1}',
+                None,
+                '{"parent": "c", "chunk": 0}',
+                '{"parent": "other", "chunk": 1}',
+                '{"parent": "a#1"}',
+            ],
+        }
+    )
+    found = cut_from_same(pl.Series([0, 2, 3, 4, 0]), corpus)
+    assert found.rows() == [(0, 0), (0, 1), (0, 5), (3, 3)]

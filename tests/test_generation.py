@@ -24,6 +24,13 @@ from datagen.lineage import explain_row
 from datagen.pilot import ask_pilot, describe_pilot
 from tests.support.llm_server import Server, start_server
 
+PLAIN = """
+description: a query for a passage, and nothing else
+slots: {query_type: {values: [question, claim]}}
+prompts: [{user: ask.j2}]
+output: {query: {min_characters: 2}}
+tally: query_type
+"""
 KEY = "sk-canary-9d1f4c7a2b"
 Values = dict[str, Any]  # Any: settings, counts
 
@@ -55,7 +62,12 @@ class Runs:
         lines = [json.dumps({"_id": f"d-{text.split('.')[0]}", "text": text}) for text in self.passages]
         corpus.write_text("\n".join(lines))
         llm = {"base_url": self.server.url, "api_key_env": "TEST_KEY", "timeout_seconds": 5, **values.pop("llm", {})}
-        generate = {"llm": "openai:test", "queries_per_passage": 1, **values}
+        recipe = self.folder / "recipes" / "plain"
+        recipe.mkdir(parents=True, exist_ok=True)
+        (recipe / "recipe.yaml").write_text(PLAIN)
+        (recipe / "ask.j2").write_text("Write a {{ query_type }} in JSON for this: {{ text }}")
+        plain = {"recipe": "plain", "prompts": self.folder / "recipes"}
+        generate = {"llm": "openai:test", "queries_per_passage": 1, **plain, **values}
         return build_config(
             {
                 "out": self.folder / name,
@@ -131,8 +143,8 @@ def test_num_larger_than_the_corpus_asks_passages_again(runs: Runs) -> None:
     ("caps", "cap"),
     [
         pytest.param({"max_requests": 7}, "max_requests", id="requests"),
-        pytest.param({"max_tokens": 4000, "answer_tokens": 100}, "max_tokens", id="tokens"),
-        pytest.param({"max_cost": 0.004, "answer_tokens": 100}, "max_cost", id="money"),
+        pytest.param({"max_tokens": 700, "answer_tokens": 100}, "max_tokens", id="tokens"),
+        pytest.param({"max_cost": 0.0007, "answer_tokens": 100}, "max_cost", id="money"),
     ],
 )
 def test_a_cap_ends_the_run_cleanly_and_a_higher_one_goes_on(runs: Runs, caps: Values, cap: str) -> None:
@@ -346,6 +358,7 @@ def test_sigkill_at_any_moment_costs_no_answer_and_changes_no_table(runs: Runs) 
         "16",
     ]
     command += ["--queries-per-passage", "1", "--set", "llm.api_key_env=TEST_KEY"]
+    command += ["--recipe", "plain", "--prompts", str(runs.folder / "recipes")]
     chance, kills = random.Random(5), 0
     for _ in range(4):
         with subprocess.Popen(command) as process:

@@ -2,43 +2,88 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import jinja2
 import pytest
-from jinja2 import nodes
+import yaml
+from jinja2 import meta
 
 from datagen.generation.ladder import read_answer
-from datagen.generation.recipes import IN_WORDS, VARIABLES, Recipe, list_recipes, load_recipe, shipped_prompts
+from datagen.generation.outcome import Source
+from datagen.generation.recipe_format import IN_WORDS
+from datagen.generation.recipes import Recipe, list_recipes, load_recipe, shipped_prompts
 
 PROMPTS = shipped_prompts()
 NAMES = sorted(list_recipes())
-TEMPLATES = sorted(PROMPTS.glob("*/*.j2"))
+TEMPLATES = sorted(PROMPTS.rglob("*.j2"))
 COMMENT = re.compile(r"\A\{#(.*?)#\}", re.DOTALL)
+UGLY = re.compile(r'\n{3}|[ \t]\n|  |\{(?!")|(?<!")\}| ,|\.\.|\.;|,\.')
+"""What a condition leaves behind that is not written with care."""
+MAX_PROMPT = 2500
+"""Characters of a prompt without what stands between its tags."""
 
 PASSAGE = (
     "Water boils at 100 °C at sea level. The higher the place, the lower the pressure of the air,\n"
     "and the lower the boiling point: at 3,000 m it boils at about 90 °C."
 )
-TEXTS = {"title": "Boiling point", "text": PASSAGE, "language": "en"}
+LINKED = "Eggs need longer in the mountains.\nCooks there use pots that keep the steam in."
+OTHER = "Salt lowers the freezing point of water."
+QUERY = "when does water boil in the mountains"
+EXTRA = {
+    "query": QUERY,
+    "query_id": "q1",
+    "linked_id": "d2",
+    "linked_text": LINKED,
+    "other_text": OTHER,
+    "task": "Given a question about physics, retrieve passages that answer it.",
+    "topic": "boiling",
+}
+SOURCE = Source("d1", "Boiling point", PASSAGE, "en", EXTRA)
+BARE = Source("d1", None, PASSAGE, None, {"query": QUERY, "task": EXTRA["task"]})
 
-each_recipe = pytest.mark.parametrize("name", NAMES)
-each_template = pytest.mark.parametrize(
-    "path", TEMPLATES, ids=[f"{path.parent.name}/{path.name}" for path in TEMPLATES]
-)
+FILES = sorted(PROMPTS.rglob("recipe.yaml"))
+SPECS = {path.parent: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FILES}
+FOLDERS = [folder for folder, spec in SPECS.items() if "parts" not in spec]
+WITH_PASSAGE = [folder for folder in FOLDERS if SPECS[folder].get("reads", "passages") in ("passages", "pairs")]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PROMPTS).as_posix()
+
+
+load_once = cache(load_recipe)
+
+
+def load(folder: Path) -> Recipe:
+    """The recipe of a folder, or the part or the brainstorm of one."""
+    recipe = load_once(folder.relative_to(PROMPTS).parts[0])
+    below = [recipe, *recipe.parts.values(), *filter(None, [recipe.brainstorm])]
+    return next(found for found in below if found.folder == folder)
+
+
+@pytest.fixture
+def recipe(request: pytest.FixtureRequest) -> Recipe:
+    return load(request.param)
+
+
+each_recipe = pytest.mark.parametrize("recipe", FOLDERS, ids=name_of, indirect=True)
+each_with_passage = pytest.mark.parametrize("recipe", WITH_PASSAGE, ids=name_of, indirect=True)
+each_template = pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
 
 
 def test_the_folder_beside_the_package_is_found(root: Path) -> None:
     assert root / "prompts" == PROMPTS
-    assert "corpus" in NAMES
+    assert {
+        "abstract", "augment", "corpus", "enrich", "hard-negatives", "labels", "paraphrase", "translate",
+    } <= set(NAMES)  # fmt: skip
 
 
 @each_recipe
-def test_recipe_loads_with_at_least_three_wordings(name: str) -> None:
-    assert len(load_recipe(name).spec.prompts) >= 3
+def test_recipe_has_several_wordings(recipe: Recipe) -> None:
+    assert len(recipe.spec.prompts) >= 2
 
 
 @each_template
@@ -48,108 +93,120 @@ def test_template_opens_with_its_variables_and_a_sample_reply(path: Path) -> Non
     assert comment, "must open with {# … #}"
     named = re.search(r"^Variables: (.*?)\.$", comment[1], re.DOTALL | re.MULTILINE)
     assert named
-    sample = re.search(r"^Sample reply: (.*)$", comment[1], re.MULTILINE)
+    sample = re.search(r"^Sample reply: (.*)", comment[1], re.DOTALL | re.MULTILINE)
     assert sample
-    tree = jinja2.Environment().parse(text)  # noqa: S701 - nothing is rendered
-    used = {node.name for node in tree.find_all(nodes.Name)}
-    assert used <= set(re.findall(r"\w+", named[1]))
-    if not path.name.startswith("_"):
-        assert read_answer(sample[1], load_recipe(path.parent.name).answer_model).rung == "strict"
+    environment = jinja2.Environment()  # noqa: S701 - nothing is rendered
+    environment.filters["fenced"] = str
+    tree = environment.parse(text)
+    assert meta.find_undeclared_variables(tree) <= set(re.findall(r"\w+", named[1]))
+    users = [recipe for recipe in users_of(path) if not sample[1].startswith("see ")]
+    assert not users or "strict" in [read_answer(sample[1], recipe.answer_model).rung for recipe in users]
+
+
+def users_of(path: Path) -> list[Recipe]:
+    """The recipes and parts that ask with a template: its own, or those below it."""
+    return [
+        load(folder)
+        for folder in FOLDERS
+        if path.parent in (folder, folder.parent)
+        and any(path.name in wording.values() for wording in SPECS[folder]["prompts"])
+    ]
+
+
+@each_with_passage
+def test_sample_replies_break_no_check(recipe: Recipe) -> None:
+    for path in sorted(recipe.folder.glob("[!_]*.j2")):
+        sample = re.search(r"^Sample reply: (\{.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert sample
+        values = read_answer(sample[1], recipe.answer_model).values
+        assert values is not None
+        if "label" in values:
+            assert recipe.check(values, Source("d1", None, str(values["label"]), "en")) == ""
+        else:
+            assert recipe.check(values, SOURCE) == ""
 
 
 @each_recipe
-def test_a_passage_stands_in_its_fence_and_nowhere_else(name: str) -> None:
-    recipe = load_recipe(name)
+def test_every_wording_can_be_rendered_for_every_value_of_every_slot(recipe: Recipe) -> None:
+    drawn = recipe.draw(0, "row", recipe.variables(SOURCE))
+    for choice in recipe.choices:
+        absent = [""] if choice.share < 1 else []
+        other = [choice.otherwise] if choice.when or choice.needed else []
+        for value in {*choice.values, *absent, *other}:
+            for wording in recipe.spec.prompts:
+                slots = {**drawn, choice.name: value, "wording": wording.label}
+                check_style(recipe.render(slots, recipe.variables(SOURCE))[-1]["content"])
+
+
+@each_recipe
+def test_prompts_read_well_and_are_no_longer_than_needed(recipe: Recipe) -> None:
+    for number in range(200):
+        for source in (SOURCE, BARE):
+            variables = recipe.variables(source)
+            messages = recipe.render(recipe.draw(2, f"row {number}", variables), variables)
+            text = "\n\n".join(message["content"] for message in messages)
+            check_style(text)
+            told = re.sub(r"<([a-z_-]+)>\n.*?\n</\1>", "", text, flags=re.DOTALL)
+            assert len(told) < MAX_PROMPT
+
+
+def check_style(text: str) -> None:
+    assert text == text.strip()
+    found = UGLY.search(text)
+    assert found is None, text[max(0, found.start() - 40) : found.end() + 40]
+
+
+@each_with_passage
+def test_a_passage_stands_in_its_fence_and_nowhere_else(recipe: Recipe) -> None:
     for wording in recipe.spec.prompts:
         for number in range(20):
-            slots = {**recipe.draw(number, "row"), "wording": wording.label}
-            prompt = "\n".join(message["content"] for message in recipe.render(slots, TEXTS))
-            assert prompt.count(PASSAGE) == 1
-            assert f"<passage>\n{PASSAGE}\n</passage>" in prompt
+            slots = {**recipe.draw(number, "row", recipe.variables(SOURCE)), "wording": wording.label}
+            prompt = "\n".join(message["content"] for message in recipe.render(slots, recipe.variables(SOURCE)))
+            for text, wanted in ((PASSAGE, 1), (QUERY, recipe.reads == "pairs"), (LINKED, recipe.links(slots))):
+                assert prompt.count(text) == wanted
+                assert len(re.findall(rf"<(\w+)>\n{re.escape(text)}\n</\1>", prompt)) == wanted
+
+
+@each_with_passage
+def test_rows_of_one_passage_share_all_up_to_its_end(recipe: Recipe) -> None:
+    rows = [recipe.render(recipe.draw(1, f"row {number}"), recipe.variables(SOURCE)) for number in range(300)]
+    end = max(rows[0][1]["content"].find(f"{text}\n</") for text in (PASSAGE, QUERY))
+    assert end > 0
+    assert len({(system["content"], user["content"][: end + 5]) for system, user in rows}) == 1
+    assert len({user["content"] for _, user in rows}) > 20
 
 
 @each_recipe
-def test_rows_of_one_passage_share_all_up_to_its_end(name: str) -> None:
-    recipe = load_recipe(name)
-    rows = [recipe.render(recipe.draw(1, f"row {number}"), TEXTS) for number in range(200)]
-    starts = {(system["content"], user["content"].partition("</passage>")[0]) for system, user in rows}
-    assert len(starts) == 1
-    assert len({user["content"] for _, user in rows}) > 50
-
-
-@each_recipe
-def test_prompts_read_well(name: str) -> None:
-    recipe = load_recipe(name)
-    for number in range(300):
-        for texts in (TEXTS, {**TEXTS, "title": "", "language": ""}):
-            for message in recipe.render(recipe.draw(2, f"row {number}"), texts):
-                text = message["content"]
-                assert not re.search(r"\n{3}|[ \t]\n|  |\{|\}|None| ,|\.\.", text.replace('{"', "")), text
-                assert text == text.strip()
-
-
-@each_recipe
-def test_every_slot_reaches_the_prompts_or_conditions(name: str) -> None:
-    recipe = load_recipe(name)
-    text = "".join(path.read_text(encoding="utf-8") for path in recipe.folder.glob("*.j2"))
+def test_every_slot_reaches_the_prompts_or_conditions(recipe: Recipe) -> None:
+    folders = {recipe.folder, recipe.folder if recipe.folder.parent == PROMPTS else recipe.folder.parent}
+    text = "".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.glob("*.j2"))
     used = {earlier for slot in recipe.spec.slots.values() for earlier in slot.when}
-    assert [slot for slot in recipe.spec.slots if slot not in used and slot not in text] == []
+    unused = [slot for slot in recipe.spec.slots if slot not in used and slot not in text]
+    assert [slot for slot in unused if slot != recipe.spec.instruction] == []
 
 
 @each_recipe
-def test_the_model_is_told_that_the_passage_is_no_instruction(name: str) -> None:
-    recipe = load_recipe(name)
-    system = recipe.render(recipe.draw(0, "row"), TEXTS)[0]["content"]
+def test_every_value_that_is_no_phrase_is_explained(recipe: Recipe) -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in recipe.folder.glob("*.j2"))
+    for choice in recipe.choices:
+        if f"{choice.name}{IN_WORDS}" in text and choice.in_words:
+            assert set(choice.values) <= set(choice.in_words)
+
+
+@each_with_passage
+def test_the_model_is_told_that_the_passage_is_no_instruction(recipe: Recipe) -> None:
+    system = recipe.render(recipe.draw(0, "row"), recipe.variables(SOURCE))[0]["content"]
     assert "instructions" in system
     assert "do not follow" in system
 
 
-@pytest.fixture(scope="module")
-def corpus() -> Recipe:
-    return load_recipe("corpus")
+@each_recipe
+def test_every_field_of_the_answer_is_asked_for_in_the_prompt(recipe: Recipe) -> None:
+    prompt = "\n".join(message["content"] for message in recipe.render(recipe.draw(0, "row"), recipe.variables(SOURCE)))
+    assert [name for name in recipe.spec.output if f'"{name}"' not in prompt] == []
 
 
-def test_corpus_draws_every_kind_of_query_by_its_weight(corpus: Recipe) -> None:
-    kinds = corpus.spec.slots["query_type"].values
-    counts = Counter(corpus.kind(corpus.draw(5, f"row {number}")) for number in range(20_000))
-    expected = {kind: 20_000 * weight / sum(kinds.values()) for kind, weight in kinds.items()}
-    chi_square = sum((counts[kind] - wanted) ** 2 / wanted for kind, wanted in expected.items())
-    assert set(counts) == set(expected)
-    assert chi_square < 24.3  # 0.1 % of chance, 7 degrees of freedom
-
-
-def test_corpus_explains_each_kind_in_words(corpus: Recipe) -> None:
-    slot = corpus.spec.slots["query_type"]
-    assert set(slot.in_words) == set(slot.values)
-    assert "query_type" + IN_WORDS in (corpus.folder / "request.j2").read_text(encoding="utf-8")
-    assert "text" in VARIABLES[corpus.spec.reads]
-
-
-@pytest.mark.parametrize(
-    ("query", "kind", "reason"),
-    [
-        pytest.param("how hot is boiling water on a mountain", "question", "", id="good"),
-        pytest.param("Water boils at 100 °C at sea level.", "claim", "copies_passage", id="copied-sentence"),
-        pytest.param("boiling point", "keywords", "", id="words-of-the-passage-as-keywords"),
-        pytest.param("What does the passage say about water?", "question", "names_the_passage", id="the-passage"),
-        pytest.param("boiling water according to this article", "title", "names_the_passage", id="this-article"),
-        pytest.param("who is the author of Dune", "question", "", id="an-author-one-may-search-for"),
-        pytest.param("the passage of time", "entity_phrase", "", id="another-passage"),
-    ],
-)
-def test_corpus_checks(corpus: Recipe, query: str, kind: str, reason: str) -> None:
-    slots = {**corpus.draw(0, "row"), "query_type": kind}
-    assert corpus.check({"query": query, "span": None}, PASSAGE, slots) == reason
-
-
-def test_corpus_keeps_a_row_whose_span_is_not_in_the_passage(corpus: Recipe) -> None:
-    good = {"query": "q", "span": "the lower the pressure of the air, and the lower the boiling point"}
-    assert corpus.written(good, PASSAGE).span == good["span"].replace("air, and", "air,\nand")
-    bad = {"query": "q", "span": "water freezes"}
-    assert (corpus.check(bad, PASSAGE), corpus.written(bad, PASSAGE).span) == ("", None)
-    assert corpus.left_out(bad, PASSAGE) == ("span_not_in_passage",)
-
-
-def test_corpus_schema_and_answer_model_agree(corpus: Recipe) -> None:
-    assert list(corpus.schema["properties"]) == list(corpus.answer_model.model_fields) == ["query", "span"]
-    assert read_answer(json.dumps({"query": "q", "span": "s"}), corpus.answer_model).reason == "too_short"
+def test_no_file_names_a_host() -> None:
+    for path in sorted(PROMPTS.rglob("*.*")):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"https?:|www\.|hugging ?face|hf\.co|github|modelscope|\.com\b", text, re.IGNORECASE), path

@@ -219,6 +219,17 @@ class CorpusReader(Protocol):
         ...
 
 
+class TokenCounter(Protocol):
+    """The tokenizer of a model, to measure texts with."""
+
+    own_marks: int
+    """Tokens that the model puts around every text."""
+
+    def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Tokens of each text in order, without the marks around it."""
+        ...
+
+
 class Backends(Protocol):
     """How a stage gets at its models: built on first use, never imported by the stage."""
 
@@ -234,6 +245,14 @@ class Backends(Protocol):
         """Hash of all that decides a vector but the text: weights, prompt, length, pooling, dtype."""
         ...
 
+    def token_counter(self) -> TokenCounter:
+        """What long documents are measured with."""
+        ...
+
+    def token_counter_identity(self) -> str:
+        """Hash of all that decides how many tokens a text has."""
+        ...
+
     def index(self, dim: int) -> SearchIndex:
         """An empty index for vectors of this length."""
         ...
@@ -246,10 +265,10 @@ class Backends(Protocol):
         """Hash of all that decides a reranker score but the two texts."""
         ...
 
-    def llm(self) -> LLM:
-        """The generator of the run."""
+    def llm(self, name: str | None = None) -> LLM:
+        """The generator of the run, or the one of this name where it has several."""
         ...
 
     def close(self) -> None:
-        """Give back the connections or the engine of the generator; the next use makes new ones."""
+        """Give back the connections or engines of the generators; the next use makes new ones."""
         ...

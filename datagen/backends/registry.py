@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 from datagen.backends.models import find_model, hash_model, hash_user_class, is_user_class, load_user_class
-from datagen.backends.protocols import LLM, Closing, Preflight, Reranker, Role, SearchIndex, Teacher
+from datagen.backends.protocols import LLM, Closing, Preflight, Reranker, Role, SearchIndex, Teacher, TokenCounter
 from datagen.config import DenoiseConfig, RunConfig, StageName, TeacherConfig, fingerprint
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import BackendMissingError, ConfigError, unknown_choice
@@ -30,6 +31,7 @@ _NEEDS = {
     "llm_batch": ("the Batch API", "api"),
     "llm_vllm": ("the vLLM engine", "vllm"),
     "devices": ("a teacher or reranker", "st"),
+    "tokens": ("counting tokens", "st"),
 }
 """What a backend file is for and the extra that brings its packages."""
 
@@ -40,6 +42,8 @@ class Registry:
     def __init__(self, config: RunConfig) -> None:
         """Keep the settings; nothing is loaded yet."""
         self._config = config
+        self._llms: dict[str, LLM] = {}
+        self._prepared: set[str] = set()
 
     @functools.cached_property
     def _teacher(self) -> Teacher:
@@ -59,9 +63,7 @@ class Registry:
         module, factory = _RERANKERS[kind]
         return cast("Reranker", getattr(_module(module), factory)(folder, settings))
 
-    @functools.cached_property
-    def _llm(self) -> LLM:
-        name = self._config.generate.llm
+    def _build_llm(self, name: str) -> LLM:
         if is_user_class(name) and not name.startswith(tuple(f"{kind}:" for kind in _LLMS)):
             return load_user_class(name, self._config.generate, LLM)
         if name == EXTRACTIVE:
@@ -83,10 +85,10 @@ class Registry:
         Raises:
             DatagenError: what is missing, and the command or setting that mends it.
         """
-        if stage == "generate":
-            llm = self.llm()
-            if isinstance(llm, Preflight):
-                loop.run(llm.prepare())
+        if stage in ("brainstorm", "generate"):
+            self._prepare_llms()
+        elif stage == "clean" and self._config.chunk.enabled:
+            self.token_counter()
         elif stage == "embed" and not is_user_class(self._config.teacher.model):
             find_model(self._config.teacher.model, self._config.teacher.revision)
             _module("teacher_st")
@@ -110,6 +112,19 @@ class Registry:
         settings = self._config.teacher
         prompt = settings.query_prompt if role == "query" else settings.document_prompt
         return fingerprint(_model_hash(settings.model, settings.revision, settings), role, prompt, settings.max_tokens)
+
+    def token_counter(self) -> TokenCounter:
+        """The tokenizer of the teacher, or the one that `chunk.tokenizer` names.
+
+        Raises:
+            ConfigError: the teacher is a user's class, which has no known tokenizer.
+            BackendError: it cannot be loaded, or a package is missing.
+        """
+        return cast("TokenCounter", _module("tokens").load_token_counter(self._tokenizer_folder))
+
+    def token_counter_identity(self) -> str:
+        """Hash of the tokenizer's file."""
+        return str(_module("tokens").hash_tokenizer(self._tokenizer_folder))
 
     def index(self, dim: int) -> SearchIndex:
         """An empty index for vectors of this length."""
@@ -135,19 +150,40 @@ class Registry:
         kind, model, revision = self._reranker_model()
         return fingerprint(kind, _model_hash(model, revision, settings), settings.max_tokens)
 
-    def llm(self) -> LLM:
-        """The generator of the run.
+    def llm(self, name: str | None = None) -> LLM:
+        """The generator of the run, or the one of this name where it has several.
 
         Raises:
             ConfigError: the name is unknown.
         """
-        return self._llm
+        name = name or self._config.generate.llm
+        if name not in self._llms:
+            self._llms[name] = self._build_llm(name)
+        return self._llms[name]
 
     def close(self) -> None:
-        """Give back what the generator holds; the next use builds it anew."""
-        llm = self.__dict__.pop("_llm", None)  # where cached_property keeps it
-        if isinstance(llm, Closing):
-            loop.run(llm.close())
+        """Give back what the generators hold; the next use builds them anew."""
+        llms, self._llms, self._prepared = self._llms, {}, set()
+        for llm in llms.values():
+            if isinstance(llm, Closing):
+                loop.run(llm.close())
+
+    def _prepare_llms(self) -> None:
+        for name in self._config.generate.resolved_llms:
+            llm = self.llm(name)
+            if isinstance(llm, Preflight) and name not in self._prepared:
+                loop.run(llm.prepare())
+                self._prepared.add(name)
+
+    @property
+    def _tokenizer_folder(self) -> Path:
+        settings, named = self._config.teacher, self._config.chunk.tokenizer
+        if named is None and is_user_class(settings.model):
+            raise ConfigError(
+                f"the teacher {settings.model!r} is a class, whose tokens cannot be counted: name a model for that as "
+                "chunk.tokenizer (packaged:NAME, a folder or a hub id), or leave chunk.max_tokens out"
+            )
+        return find_model(named or settings.model, None if named else settings.revision)
 
     @property
     def _is_users_reranker(self) -> bool:

@@ -37,24 +37,24 @@ class Asker:
         """See `Ask`."""
         key = request_key(self._model, request)
         if found := self._journal.find(key, request.row_id):
-            self._spending.add(found, from_journal=True)
+            self._spending.add(self._model, found, from_journal=True)
             return found
         most = estimate_usage(request)
-        if not await self._spending.reserve(most):
+        if not await self._spending.reserve(self._model, most):
             return LLMReply(request.row_id, error=NOT_ASKED)
         try:
             reply = await self._flow.send(
                 request.row_id, most.prompt_tokens + most.completion_tokens, lambda: self._attempt(key, request)
             )
         finally:
-            self._spending.release(most)
+            self._spending.release(self._model, most)
         await _let_others_send()
         return reply
 
     async def _attempt(self, key: bytes, request: LLMRequest) -> LLMReply:
         reply = await self._llm.complete(request)
         await self._journal.keep(key, self._model, reply)
-        self._spending.add(reply, from_journal=False)
+        self._spending.add(self._model, reply, from_journal=False)
         return reply
 
 
@@ -76,5 +76,5 @@ class JournalOnly:
         found = self._journal.find(request_key(self._model, request), request.row_id)
         if found is None:
             return LLMReply(request.row_id, error=NOT_ASKED)
-        self._spending.add(found, from_journal=True)
+        self._spending.add(self._model, found, from_journal=True)
         return found

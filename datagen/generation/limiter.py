@@ -52,7 +52,7 @@ class InFlightLimit:
         self._growth = 1
         self._hold_until = 0.0
         self._closed: deque[float] = deque()
-        self._window = Window(0.0, max(WINDOW, ceiling))
+        self._window = Window(max(WINDOW, ceiling))
         self._trials = Trials()
         self._refused_in_a_row = 0
         self._retry_at = math.inf
@@ -131,7 +131,7 @@ class InFlightLimit:
             self._set(self._exact + 1)
         elif not self._trials.is_crowded:
             self._set(self._exact + 1 / (GROW_EVERY * self._growth))
-        if self._exact > 1.25 * self._last_cut:
+        if self._exact > max(1.25 * self._last_cut, self._last_cut + 4):
             self._growth = 1
 
     def _stop_doubling(self, now: float) -> None:
@@ -139,7 +139,7 @@ class InFlightLimit:
         window = self._window
         if window.refusals >= FEWEST_REFUSED and self._trials.is_over_baseline(window.refused_share, window.count):
             self._target = self._exact
-            self._open_window(now, now)
+            self._open_window(now)
 
     def _stay_near(self) -> None:
         """This limit was found by refusals or latency: look above it ever less often."""
@@ -162,12 +162,18 @@ class InFlightLimit:
             self._set(verdict.limit)
         if verdict.kept:
             self._stay_near()
-        if verdict.is_free:
-            self._target, self._last_cut, self._growth = float(self._ceiling), 0.0, 1
-        self._open_window(now + (self.latency if verdict.is_change else 0.0), now)
+        elif verdict.grow_to:
+            self._last_cut, self._growth = 0.0, 1
+        self._target = verdict.grow_to or self._target
+        if verdict.is_change:
+            # Answers of all lengths tell about latency, those that were sent before too.
+            begun_after = now if verdict.about == "refusals" else -math.inf
+            self._open_window(now, opens=now + self.latency, begun_after=begun_after)
+        else:
+            self._open_window(now)
 
-    def _open_window(self, opens: float, now: float) -> None:
-        self._window = Window(opens, self._trials.window_size(self._places))
+    def _open_window(self, now: float, *, opens: float = 0.0, begun_after: float = -math.inf) -> None:
+        self._window = Window(self._trials.window_size(self._places), opens, begun_after)
         self._window.pass_time(now, self.in_flight)
 
     def _darken(self, now: float) -> None:
@@ -200,7 +206,7 @@ class InFlightLimit:
             self._target = before if self._judged else before / 2
         self._judged = False
         self._closed.clear()
-        self._open_window(now, now)
+        self._open_window(now)
 
 
 class RateBucket:

@@ -15,17 +15,29 @@ NOT_ASKED = "not_asked"
 
 @dataclass(frozen=True)
 class Source:
-    """A passage to write queries for."""
+    """What a row is made of: a passage, a known pair, a task, or nothing but a number."""
 
     doc_id: str
     title: str | None
     text: str
     language: str | None
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """As far as they exist: query, query_id, task, group, topic, linked_id, linked_text, other_text."""
 
     @cached_property
     def plain_text(self) -> str:
         """The text without title, normalised."""
         return normalise(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """One row to be written."""
+
+    row_id: str
+    source: Source
+    number: int
+    """Counts the rows of one source, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +55,15 @@ class Lineage:
     """In the currency of the prices; None when the model's price is not known."""
     left_out: tuple[str, ...] = ()
     """Why optional fields of the answer were not taken."""
+    answer: Mapping[str, object] | None = None
+    """All fields of the answer that was read last, those without a role too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One row: what was asked for, and what was written or why nothing was."""
 
-    row_id: str
-    source: Source
+    row: PlannedRow
     kind: str
     """The kind of query, counted in the report."""
     slots: Mapping[str, object]
@@ -60,10 +73,31 @@ class Outcome:
     tried: Mapping[str, str] = field(default_factory=dict)
     """What failed before, and why: kinds of query (extractive), or asks."""
     lineage: Lineage | None = None
+    generator: str = ""
+    positives: tuple[str, ...] = ()
+    """Passages that were there before and answer what was written."""
+    derived: bool = False
+    """The written passage is the source in another form: the source becomes its parent, and neither is ever a negative
+    where the other is a positive."""
+    languages: tuple[str | None, str | None] = (None, None)
+    """Of the query, and of what else was written."""
+    query_id: str = ""
+    """The query that was there before and gets what was written; empty when the row writes its own."""
+
+    @property
+    def row_id(self) -> str:
+        """The id of the row, and of the query that it writes."""
+        return self.row.row_id
+
+    @property
+    def source(self) -> Source:
+        """What the row is made of."""
+        return self.row.source
 
     @property
     def plain_positive(self) -> str:
         """Title and text of the passage that answers the query, normalised."""
-        shortened = self.written.passage if self.written else None
-        text = normalise(shortened) if shortened else self.source.plain_text
+        if self.written and self.written.passage and not (self.derived or self.positives):
+            return normalise(self.written.passage)
+        text = normalise(self.written.passage) if self.written and self.written.passage else self.source.plain_text
         return f"{normalise(self.source.title or '')} {text}"

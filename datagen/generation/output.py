@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -23,43 +23,42 @@ STAGE = "generate"
 
 _ROWS_PER_PART = 10_000
 _SOURCE = "generated"
+_POSITIVE_MARK, _NEGATIVE_MARK, _DERIVED_MARK = "p", "n", "cloze"
 
 
 class Output:
     """Sorts outcomes into the tables, in the order in which they come, and counts them."""
 
-    def __init__(self, folder: Path, earlier: Mapping[str, list[Path]], generator: str, recipe: str) -> None:
+    def __init__(self, folder: Path, earlier: Mapping[str, list[Path]], recipe: str) -> None:
         """Begin the tables.
 
         Args:
             folder: where the tables of the stage are written.
             earlier: the parts that stages before wrote of the growing tables.
-            generator: who writes: a column of queries.
             recipe: what was asked: a column of generations.
         """
         self.tally = Tally()
-        self._generator, self._recipe = generator, recipe
-        self._tables = {
-            name: _GrowingTable(folder / name, name, earlier.get(name, [])) for name in (*GROWING, "dropped")
-        }
-        self._generations = _GrowingTable(folder / "generations", "generations", [])
+        self._recipe = recipe
+        self._tables = {name: GrowingTable(folder, name, earlier.get(name, [])) for name in (*GROWING, "dropped")}
+        self._generations = GrowingTable(folder, "generations", [])
         self._seen = _SeenQueries(earlier.get("queries", []))
 
     def add(self, outcome: Outcome) -> None:
         """Take in what became of a row; a query asked before becomes a second positive of the first one."""
         if outcome.reason == NOT_ASKED:
             self.tally.not_asked += 1
-        elif outcome.written is None:
+        elif outcome.written is None or outcome.reason:
             self._reject(outcome, outcome.reason)
-        elif twin := self._seen.earlier(outcome.written.query, outcome.row_id):
-            self._tables["pairs"].add(_pair(twin, outcome.source.doc_id))
+        elif twin := self._seen.earlier(outcome):
+            for doc_id in outcome.positives:
+                self._tables["pairs"].add(_pair(twin, doc_id))
             self._reject(outcome, DUPLICATE_QUERY)
         else:
             self._accept(outcome)
 
     @property
     def accepted(self) -> int:
-        """Queries kept so far."""
+        """Rows kept so far."""
         return self.tally.all_kinds.queries
 
     def close(self) -> None:
@@ -70,11 +69,12 @@ class Output:
 
     def _accept(self, outcome: Outcome) -> None:
         self.tally.accept(outcome)
-        self._tables["queries"].add(_query(outcome, self._generator))
-        self._tables["pairs"].add(_pair(outcome.row_id, outcome.source.doc_id))
-        if shortened := _shortened(outcome):
-            self._tables["corpus"].add(shortened)
-            self._tables["pairs"].add(_pair(outcome.row_id, str(shortened["doc_id"])))
+        if outcome.written and outcome.written.query:
+            self._tables["queries"].add(_query(outcome))
+        for passage in _passages(outcome):
+            self._tables["corpus"].add(passage)
+        for pair in _pairs(outcome):
+            self._tables["pairs"].add(pair)
         self._trace(outcome, "accepted", "")
 
     def _reject(self, outcome: Outcome, reason: str) -> None:
@@ -90,9 +90,10 @@ class Output:
                 "row_id": outcome.row_id,
                 "doc_id": outcome.source.doc_id,
                 "recipe": self._recipe,
-                "generator": self._generator,
-                "slots": _json(outcome.slots),
+                "generator": outcome.generator,
+                "slots": as_json(outcome.slots),
                 "prompt": outcome.lineage.prompt,
+                "answer": None if outcome.lineage.answer is None else as_json(outcome.lineage.answer),
                 "status": status,
                 "reason": reason,
                 "rung": outcome.lineage.rung,
@@ -104,12 +105,14 @@ class Output:
         )
 
 
-class _GrowingTable:
+class GrowingTable:
     """A table that keeps the parts of the stages before and gets new ones; few rows are in memory at a time."""
 
-    def __init__(self, folder: Path, name: str, earlier: list[Path]) -> None:
+    def __init__(self, folder: Path, name: str, earlier: list[Path], stage: str = STAGE) -> None:
+        """Begin a table of this name below a folder, after the parts that are there already."""
+        folder = folder / name
         self._name, self._folder = name, folder
-        self._prefix = STAGE if name == "dropped" else "part"
+        self._prefix = stage if name == "dropped" else "part"
         self._rows: list[dict[str, object]] = []
         self._next = len(earlier)
         storage.remove_folder(folder)  # parts of a call that was killed: they are written again
@@ -140,43 +143,78 @@ class _SeenQueries:
         self._ids: dict[bytes, str] = {}
         for part in parts:
             for query_id, query in pl.read_parquet(part, columns=["query_id", "query"]).iter_rows():
-                self.earlier(query, query_id)
+                self._first(query, query_id)
 
-    def earlier(self, query: str, own_id: str) -> str | None:
-        """The id of the first query of equal text after normalisation; None when this is the first one."""
+    def earlier(self, outcome: Outcome) -> str | None:
+        """The id of the first query of equal text after normalisation; None when this is the first one, or none."""
+        if outcome.written is None or not outcome.written.query:
+            return None
+        return self._first(outcome.written.query, outcome.row_id)
+
+    def _first(self, query: str, own_id: str) -> str | None:
         first = self._ids.setdefault(digest(normalise(query), size=12), own_id)
         return first if first != own_id else None
 
 
-def _query(outcome: Outcome, generator: str) -> dict[str, object]:
+def _query(outcome: Outcome) -> dict[str, object]:
     written = outcome.written
     slots = {**outcome.slots, "span": written.span if written else None, "tried": dict(outcome.tried)}
     return {
         "query_id": outcome.row_id,
         "query": written.query if written else "",
-        "language": outcome.source.language,
+        "instruction": written.instruction if written else None,
+        "language": outcome.languages[0],
         "origin": _SOURCE,
-        "slots": _json(slots),
-        "generator": generator,
+        "slots": as_json(slots),
+        "generator": outcome.generator,
     }
 
 
-def _pair(query_id: str, doc_id: str) -> dict[str, object]:
-    return {"query_id": query_id, "doc_id": doc_id, "relevance": 1.0, "source": _SOURCE}
+def _pairs(outcome: Outcome) -> Iterator[dict[str, object]]:
+    """The query of the row with all its passages; a written negative has relevance 0."""
+    written = outcome.written
+    query_id = outcome.row_id if written and written.query else outcome.query_id
+    if written is None or not query_id:
+        return
+    for doc_id in outcome.positives:
+        yield _pair(query_id, doc_id)
+    if written.passage is not None:
+        yield _pair(query_id, _passage_id(outcome, _POSITIVE_MARK))
+    if written.negative is not None:
+        yield _pair(query_id, _passage_id(outcome, _NEGATIVE_MARK), relevance=0.0)
 
 
-def _shortened(outcome: Outcome) -> dict[str, object] | None:
-    """The passage without its query, as a document that names its parent."""
-    if outcome.written is None or outcome.written.passage is None:
-        return None
+def _pair(query_id: str, doc_id: str, relevance: float = 1.0) -> dict[str, object]:
+    return {"query_id": query_id, "doc_id": doc_id, "relevance": relevance, "source": _SOURCE}
+
+
+def _passages(outcome: Outcome) -> Iterator[dict[str, object]]:
+    """The passages that a row writes."""
+    written, source = outcome.written, outcome.source
+    if written and written.passage is not None:
+        meta = {"parent": source.doc_id} if outcome.derived else {}
+        yield _passage(outcome, _POSITIVE_MARK, written.passage, meta)
+    if written and written.negative is not None:
+        yield _passage(outcome, _NEGATIVE_MARK, written.negative, {})
+
+
+def _passage(outcome: Outcome, mark: str, text: str, meta: Mapping[str, str]) -> dict[str, object]:
     return {
-        "doc_id": f"{outcome.source.doc_id}#cloze-{outcome.row_id.removeprefix('g-')[:8]}",
-        "title": outcome.source.title,
-        "text": outcome.written.passage,
-        "language": outcome.source.language,
+        "doc_id": _passage_id(outcome, mark),
+        "title": outcome.source.title if outcome.derived and mark == _POSITIVE_MARK else None,
+        "text": text,
+        "language": outcome.languages[1],
         "origin": f"{GENERATED_ORIGIN}{outcome.kind}",
-        "meta": _json({"parent": outcome.source.doc_id}),
+        "meta": as_json(meta) if meta else None,
     }
+
+
+def _passage_id(outcome: Outcome, mark: str) -> str:
+    """The name of a passage that a row writes; one made of another passage carries its name."""
+    row = outcome.row_id.removeprefix("g-")
+    if outcome.derived and mark == _POSITIVE_MARK:
+        return f"{outcome.source.doc_id}#{_DERIVED_MARK}-{row[:8]}"
+    return f"{mark}-{row}"
 
 
 def _dropped(outcome: Outcome, reason: str) -> dict[str, object]:
@@ -187,8 +225,9 @@ def _dropped(outcome: Outcome, reason: str) -> dict[str, object]:
         "query": query,
         "tried": dict(outcome.tried),
     }
-    return {"stage": STAGE, "key": outcome.row_id, "reason": reason, "payload": _json(payload)}
+    return {"stage": STAGE, "key": outcome.row_id, "reason": reason, "payload": as_json(payload)}
 
 
-def _json(values: Mapping[str, object]) -> str:
+def as_json(values: Mapping[str, object]) -> str:
+    """Values of a row as one JSON text."""
     return dump_json(values).decode()

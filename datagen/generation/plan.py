@@ -15,7 +15,7 @@ from datagen.backends.protocols import LLMReply, LLMRequest
 from datagen.config_generate import GenerateConfig
 from datagen.errors import unknown_choice
 from datagen.generation.extractive import KINDS
-from datagen.generation.outcome import Outcome, Source
+from datagen.generation.outcome import Outcome, PlannedRow, Source
 from datagen.generation.parsing import Unparsable, Written, parse_reply
 from datagen.generation.row_plan import row_id
 from datagen.generation.slots import digest, uniform, weighted_order
@@ -45,11 +45,22 @@ class Sample:
         """Why nothing could be written: what the kind first drawn failed with; empty before anything failed."""
         return next(iter(self.tried.values()), "")
 
-    def outcome(self) -> Outcome:
-        """The sample as the tables take it."""
+    def outcome(self, generator: str) -> Outcome:
+        """The sample as the tables take it, written by this generator."""
         slots = {"kind": self.kind, "doc_id": self.source.doc_id, "sample": self.number, "take": self.take}
         reason = "" if self.written else self.reason
-        return Outcome(self.query_id, self.source, self.kind, slots, self.written, reason, self.tried)
+        return Outcome(
+            PlannedRow(self.query_id, self.source, self.number),
+            self.kind,
+            slots,
+            self.written,
+            reason,
+            self.tried,
+            generator=generator,
+            positives=(self.source.doc_id,),
+            derived=True,
+            languages=(self.source.language, self.source.language),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,35 @@
-"""What a recipe looks at once an answer has the right form: against the passage, and for unwanted words."""
+"""What a recipe looks at once an answer has the right form: against the passage, its slots and its other fields."""
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Self
+from typing import Annotated, Any, NamedTuple, Self, TypeAlias
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from datagen.generation.broken_json import clean
-from datagen.generation.recipe_slots import Condition
-from datagen.settings import Settings
+from datagen.generation.checks_copy import are_alike, find_quote, is_copied, leaks_label, stands_in
+from datagen.generation.checks_language import fits_passage, is_in_language
+from datagen.generation.checks_wording import depends_on_passage, is_refusal
+from datagen.generation.language_names import find_language
+from datagen.generation.outcome import Source
+from datagen.generation.recipe_slots import Condition, as_text
+from datagen.generation.words import count_query_words
+from datagen.settings import Settings, Share
 
-_RULES = ("in_passage", "not_in_passage", "avoid", "min_words", "max_words")
-_PLAIN = str.maketrans("‘’‚‛“”„‟«»‐‑‒–—―", '\'\'\'\'""""""------')
-"""Marks that models write in another form than the passage; one for one, so that positions stay."""
-_EDGES = " \t\r\n.,;:!?\"'…。！？"
-_WORD = re.compile(r"\S+")
+__all__ = ["OF_PASSAGE", "Check", "find_quote"]
+
+OF_PASSAGE = "passage"
+"""`language_of: passage`: the language of the passage, whatever the slots say."""
+SAME = "same"
+"""The value of a language slot that means the language of the passage."""
+
+Values: TypeAlias = Mapping[str, Any]  # Any: JSON
+
+_Count = Annotated[int, Field(ge=1)]
+_Band = tuple[Annotated[int, Field(ge=0)] | None, Annotated[int, Field(ge=1)] | None]
 
 
 class Check(Settings):
@@ -28,88 +39,162 @@ class Check(Settings):
     field: str = Field(description="the output field that is looked at; of a list, each text")
     in_passage: bool = Field(default=False, description="it must be quoted from the passage")
     not_in_passage: bool = Field(default=False, description="it must not stand in the passage word for word")
+    longest_copy: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="how much of it may be copied from the passage in one piece: words, or below 1 a share of it",
+    )
     avoid: tuple[str, ...] = Field(default=(), description="words that it must not hold, in any case")
-    min_words: Annotated[int, Field(ge=1)] | None = None
-    max_words: Annotated[int, Field(ge=1)] | None = None
+    min_words: _Count | None = None
+    max_words: _Count | None = None
+    length_band_of: str = Field(default="", description="the slot that says how long it must be, by way of `bands`")
+    bands: dict[Annotated[str, BeforeValidator(as_text)], _Band] = Field(
+        default={}, description="value of that slot to [fewest, most] words, null for no limit; no other value has one"
+    )
+    language_of: str = Field(
+        default="", description="the slot that names its language (German, de, Romanized Hindi, same), or `passage`"
+    )
+    label_leak: str = Field(default="", description="a field whose text must not stand in it, not even inflected")
+    passage_dependence: bool = Field(default=False, description="it must not speak of a passage, table or author")
+    refusal: bool = Field(default=False, description="it must not be a refusal or a placeholder")
+    unlike: str = Field(default="", description="a field that it must not be alike")
+    most_alike: Share = Field(default=0.9, description="for `unlike`: the share of words in common that is too much")
     when: Condition = Field(default={}, description="looked at only where slots have one of these values")
     leave_out: bool = Field(default=False, description="the field is left out and the row kept, instead of dropped")
     complaint: str = Field(default="", description="what the model is told when it is asked again")
 
-    _avoided: re.Pattern[str] = PrivateAttr(re.compile(r"(?!)"))
+    _rule: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
-        if sum(bool(getattr(self, rule)) for rule in _RULES) != 1:
+        rules = [rule for rule in _RULES if getattr(self, rule)]
+        if len(rules) != 1:
             raise ValueError(f"a check needs one rule of {', '.join(_RULES)}")
-        if self.avoid:
-            words = "|".join(re.escape(word) for word in self.avoid)
-            self._avoided = re.compile(rf"(?<![A-Za-z])(?:{words})(?![A-Za-z])", re.IGNORECASE)
+        if bool(self.length_band_of) != bool(self.bands):
+            raise ValueError(
+                "`length_band_of` names a slot, `bands` what its values mean: a check needs both or neither"
+            )
+        if wrong := next(
+            (list(band) for band in self.bands.values() if (band[0] or 0) > (band[1] or sys.maxsize)), None
+        ):
+            raise ValueError(f"a band goes from the fewest words to the most, not {wrong}")
+        self._rule = rules[0]
         return self
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The output fields that it names."""
+        return tuple(filter(None, (self.field, self.label_leak, self.unlike)))
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slots that it names, those of `when` aside."""
+        return tuple(name for name in (self.length_band_of, self.language_of) if name not in ("", OF_PASSAGE))
 
     def applies(self, slots: Mapping[str, str]) -> bool:
         """Whether the slots of a row call for it; where a slot is not told, a condition on it does not hold."""
         return all(slots.get(name) in allowed for name, allowed in self.when.items())
 
-    def passes(self, value: object, passage: str) -> bool:
-        """Whether a value keeps the rule; one that is absent does."""
-        texts = value if isinstance(value, list) else [value]
-        return all(self._text_passes(text, passage) for text in texts if isinstance(text, str))
+    def passes(self, value: object, source: Source, values: Values, slots: Mapping[str, str]) -> bool:
+        """Whether a value keeps the rule; one that is absent does, and so does one that has nothing to be held against.
+
+        Args:
+            value: the text, or the list of texts.
+            source: what the row is made of; its text is the passage.
+            values: all fields of the answer.
+            slots: of the row.
+        """
+        row = _Row(self, source, values, slots)
+        rule = _RULES[self._rule]
+        return all(rule.keeps(text, row) for text in _texts(value))
 
     def explain(self) -> str:
         """What the model is told."""
-        rules = {
-            "in_passage": "it must be copied from the passage, character for character",
-            "not_in_passage": "it must not be copied from the passage: use other words",
-            "avoid": "it must not speak of the passage or of a text that the reader cannot see",
-            "min_words": f"it must have at least {self.min_words} words",
-            "max_words": f"it must have at most {self.max_words} words",
-        }
-        return self.complaint or f"`{self.field}`: {next(rules[rule] for rule in _RULES if getattr(self, rule))}"
-
-    def _text_passes(self, text: str, passage: str) -> bool:
-        if self.in_passage:
-            return find_quote(text, passage) is not None
-        if self.not_in_passage:
-            return f" {_squeezed(text)} " not in f" {_squeezed_passage(passage)} "
-        if self.avoid:
-            return self._avoided.search(text) is None
-        return (self.min_words or 0) <= len(text.split()) <= (self.max_words or len(text))
+        return self.complaint or f"`{self.field}`: {_RULES[self._rule].demand.format(check=self)}"
 
 
-def find_quote(quote: str, passage: str) -> str | None:
-    """The piece of the passage that is quoted, as it stands there; None when there is none.
+class _Row(NamedTuple):
+    check: Check
+    source: Source
+    values: Values
+    slots: Mapping[str, str]
 
-    White space counts alike however much it is, and so do the forms of quotation marks, apostrophes and dashes.
-    """
-    if not quote.strip():
-        return None
-    return quote if quote in passage else _find_loosely(quote, passage)
+
+Keeps: TypeAlias = Callable[[str, _Row], bool]
+
+
+class _Rule(NamedTuple):
+    keeps: Keeps
+    demand: str
+
+
+def _texts(value: object) -> Iterator[str]:
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str):
+            yield text
+
+
+def _in_passage(text: str, row: _Row) -> bool:
+    return find_quote(text, row.source.text) is not None
+
+
+def _not_in_passage(text: str, row: _Row) -> bool:
+    return not stands_in(text, row.source.text)
+
+
+def _no_longer_copy(text: str, row: _Row) -> bool:
+    return not is_copied(text, row.source.text, row.check.longest_copy or 1)
+
+
+def _avoids(text: str, row: _Row) -> bool:
+    return _avoided(row.check.avoid).search(text) is None
 
 
 @lru_cache(maxsize=64)
-def _find_loosely(quote: str, passage: str) -> str | None:
-    wanted, plain = _plain(quote), _plain_passage(passage)
-    start = plain.find(wanted)
-    if start < 0:
-        return None
-    word = plain.count(" ", 0, start)
-    words = list(itertools.islice(_WORD.finditer(passage), word, word + wanted.count(" ") + 1))
-    # Both ends count from where their word begins: only the spaces between words differ.
-    first = start - (plain.rfind(" ", 0, start) + 1)
-    last = len(wanted) - (wanted.rfind(" ") + 1) + (first if len(words) == 1 else 0)
-    return passage[words[0].start() + first : words[-1].start() + last]
+def _avoided(listed: tuple[str, ...]) -> re.Pattern[str]:
+    words = "|".join(map(re.escape, listed))
+    return re.compile(rf"(?<![A-Za-z])(?:{words})(?![A-Za-z])", re.IGNORECASE)
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.translate(_PLAIN).split())
+def _enough_words(text: str, row: _Row) -> bool:
+    return (row.check.min_words or 0) <= len(text.split()) <= (row.check.max_words or len(text))
 
 
-_plain_passage = lru_cache(maxsize=32)(_plain)
+def _fits_band(text: str, row: _Row) -> bool:
+    fewest, most = row.check.bands.get(row.slots.get(row.check.length_band_of, ""), (None, None))
+    return (fewest or 0) <= count_query_words(text) <= (most or len(text))
 
 
-def _squeezed(text: str) -> str:
-    words = (word.strip(_EDGES) for word in clean(text).translate(_PLAIN).casefold().split())
-    return " ".join(filter(None, words))
+def _right_language(text: str, row: _Row) -> bool:
+    name = row.slots.get(row.check.language_of, "")
+    if name == SAME or row.check.language_of == OF_PASSAGE:
+        return fits_passage(text, row.source.text, row.source.language)
+    language = find_language(name) if name else None
+    return language is None or is_in_language(text, language)
 
 
-_squeezed_passage = lru_cache(maxsize=32)(_squeezed)
+def _leaks_nothing(text: str, row: _Row) -> bool:
+    return not any(leaks_label(text, label) for label in _texts(row.values.get(row.check.label_leak)))
+
+
+def _is_unlike(text: str, row: _Row) -> bool:
+    others = _texts(row.values.get(row.check.unlike))
+    return not any(are_alike(text, other, row.check.most_alike) for other in others)
+
+
+_RULES: Mapping[str, _Rule] = {
+    "in_passage": _Rule(_in_passage, "it must be copied from the passage, character for character"),
+    "not_in_passage": _Rule(_not_in_passage, "it must not be copied from the passage: use other words"),
+    "longest_copy": _Rule(_no_longer_copy, "it must not copy so much of the passage in one piece: use other words"),
+    "avoid": _Rule(_avoids, "it must not speak of the passage or of a text that the reader cannot see"),
+    "min_words": _Rule(_enough_words, "it must have at least {check.min_words} words"),
+    "max_words": _Rule(_enough_words, "it must have at most {check.max_words} words"),
+    "length_band_of": _Rule(_fits_band, "it must have as many words as the task says"),
+    "language_of": _Rule(_right_language, "it must be written in the language that the task says"),
+    "label_leak": _Rule(_leaks_nothing, "it must not hold the words of `{check.label_leak}`: write around them"),
+    "passage_dependence": _Rule(
+        lambda text, _: not depends_on_passage(text),
+        "it must make sense to somebody who sees no passage, table or author: do not speak of one",
+    ),
+    "refusal": _Rule(lambda text, _: not is_refusal(text), "it must be the text that was asked for, not a refusal"),
+    "unlike": _Rule(_is_unlike, "it must not say nearly the same words as `{check.unlike}`"),
+}

@@ -1,40 +1,39 @@
 """A recipe says what a language model is asked for: a folder with `recipe.yaml` and Jinja2 prompts, no Python.
 
 `load_recipe` checks all of it before anything is asked: unknown keys, variables that have no value, prompts that fail
-for some value of a slot. What it gives is pure: a row's slots follow from seed and row id, its prompt from slots and
-passage.
+for some value of a slot. What it gives is pure: a row's part and slots follow from seed, row id and what the row is
+made of, its prompt from slots and variables.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Any, TypeAlias
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel
 
 from datagen.errors import ConfigError, unknown_choice
-from datagen.generation.answer_schema import OutputField, build_model, build_schema, check_name
+from datagen.generation.answer_schema import build_model, build_schema
 from datagen.generation.broken_json import clean, without_thoughts
+from datagen.generation.outcome import Source
 from datagen.generation.parsing import Written
 from datagen.generation.recipe_checks import Check, find_quote
-from datagen.generation.recipe_slots import WORDING, Choice, Slot, build_choices, check_condition
+from datagen.generation.recipe_format import IN_WORDS, VARIABLES, Reads, RecipeFile, Wording
+from datagen.generation.recipe_slots import GROUP, NOTHING, WORDING, Choice, build_choices, check_condition
 from datagen.generation.templates import ENDING, Templates
 from datagen.generation.yaml_files import read_settings, read_text
-from datagen.settings import Settings
 
 Messages: TypeAlias = tuple[dict[str, str], ...]
 Slots: TypeAlias = Mapping[str, str]
 Values: TypeAlias = Mapping[str, Any]  # Any: JSON
 
-VARIABLES: Mapping[str, tuple[str, ...]] = {"passages": ("title", "text", "language")}
-"""What the prompts of a recipe know of what it reads."""
-IN_WORDS = "_in_words"
-"""`{{ SLOT_in_words }}` is what `in_words` says of the slot's value, or else the value."""
+BRAINSTORM = "brainstorm"
+"""The sub-folder of a recipe that thinks up the tasks which its parts read."""
 MAX_ECHO = 4000
 """Characters of an unusable answer that are sent back with the complaint."""
 
@@ -43,93 +42,76 @@ _REASK = (
     "That answer cannot be used: {complaint}.\n"
     "Do the same task again. Answer with one JSON object in the form that was asked for, and with nothing else."
 )
+_SAME = "same"
 _TRIAL_DRAWS = 16
 _TRIAL_VALUES = 32
 
 
-class Wording(Settings):
-    """One way to ask."""
-
-    name: str = Field(default="", description="stored with the rows (default: the user prompt's file name)")
-    system: str = Field(default="", description="template of the system message; none when empty")
-    user: str = Field(description="template of the user message")
-    weight: Annotated[float, Field(ge=0)] = 1.0
-
-    @property
-    def label(self) -> str:
-        """The value of the slot `wording`."""
-        return self.name or self.user.removesuffix(ENDING)
-
-
-class RecipeFile(Settings):
-    """What `recipe.yaml` holds."""
-
-    description: str = Field(min_length=1, description="one line for `datagen recipes`")
-    reads: Literal["passages"] = Field(default="passages", description="what a row is made of")
-    slots: dict[str, Slot] = Field(default={}, description="choices drawn for each row, in this order")
-    prompts: tuple[Wording, ...] = Field(min_length=1, description="wordings; one is drawn for each row")
-    output: dict[str, OutputField] = Field(min_length=1, description="the fields of an answer")
-    query: str = Field(default="query", description="the output field that is the query")
-    positive: str = Field(default="", description="the field that is the positive, where it is not the passage")
-    negative: str = Field(default="", description="the field that is a written hard negative")
-    span: str = Field(default="", description="the field that quotes the passage")
-    tally: str = Field(default="", description="the slot that the report counts by")
-    checks: tuple[Check, ...] = ()
-
-    @model_validator(mode="after")
-    def _names_fit(self) -> Self:
-        for name in (*self.slots, *self.output):
-            check_name(name)
-        taken = {WORDING, *VARIABLES[self.reads]}
-        if wrong := [name for name in self.slots if name in taken or name.endswith(IN_WORDS)]:
-            raise ValueError(f"a slot cannot be called {wrong[0]!r}: that name has a meaning of its own")
-        labels = [wording.label for wording in self.prompts]
-        if len(set(labels)) < len(labels):
-            raise ValueError(f"two of the prompts have the same name: {', '.join(labels)}; give each its own `name`")
-        return self
-
-    @model_validator(mode="after")
-    def _fields_exist(self) -> Self:
-        named = {"query": self.query, "positive": self.positive, "negative": self.negative, "span": self.span}
-        named |= {f"checks.{number}.field": check.field for number, check in enumerate(self.checks)}
-        for where, name in named.items():
-            if name and name not in self.output:
-                raise ValueError(f"{where} is {name!r}, but the output has {', '.join(self.output)}")
-        if not self.output[self.query].required or self.output[self.query].type != "text":
-            raise ValueError(f"the query field {self.query!r} must be a text that is required")
-        if self.tally and self.tally not in {*self.slots, WORDING}:
-            raise ValueError(f"tally is {self.tally!r}, but the slots are {', '.join([*self.slots, WORDING])}")
-        for check in self.checks:
-            if check.leave_out and self.output[check.field].required:
-                raise ValueError(f"the check {check.reason!r} leaves {check.field!r} out, but that field is required")
-        return self
-
-
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """A recipe that can be used."""
+    """A recipe, or one part of it, that can be used.
+
+    A recipe with parts asks nothing itself: `for_row` gives the part that does.
+    """
 
     name: str
+    """Of a part: its name within the recipe, which is the group of the tasks that it reads."""
     folder: Path
     spec: RecipeFile
     choices: tuple[Choice, ...]
     """The slots in order, `wording` last."""
     templates: Templates
     hashed: str
+    group: str = ""
+    """The name of a part; empty when it is none."""
+    parts: Mapping[str, Recipe] = field(default_factory=dict)
+    brainstorm: Recipe | None = None
 
-    def draw(self, seed: int, row_id: str) -> dict[str, str]:
-        """The slot values of a row, the name of its wording among them; an absent slot is empty."""
-        slots: dict[str, str] = {}
+    @cached_property
+    def reads(self) -> Reads:
+        """What a row is made of; where some parts read tasks and others nothing: tasks."""
+        kinds = {part.spec.reads for part in self.parts.values()} or {self.spec.reads}
+        return "tasks" if "tasks" in kinds else next(iter(kinds))
+
+    @cached_property
+    def task_groups(self) -> tuple[str, ...]:
+        """The groups of tasks that its rows need; a part that gets no rows needs none."""
+        parts = [self.parts[name] for name, weight in self.spec.parts.items() if weight] if self.parts else [self]
+        return tuple(part.name for part in parts if part.spec.reads == "tasks")
+
+    @property
+    def variable_names(self) -> tuple[str, ...]:
+        """The variables that `variables` gives and `render` wants."""
+        return VARIABLES[self.spec.reads]
+
+    def for_row(self, seed: int, row_id: str) -> Recipe:
+        """The part that a row belongs to, drawn by weight; the recipe itself when it has no parts."""
+        return self.parts[self._part_choice.draw(seed, row_id, NOTHING)] if self.parts else self
+
+    def draw(self, seed: int, row_id: str, variables: Mapping[str, str] = NOTHING) -> dict[str, str]:
+        """The slot values of a row, the names of its part and wording among them; an absent slot is empty.
+
+        Args:
+            seed: the run's.
+            row_id: the row's.
+            variables: from `variables`; a value that needs one is not drawn where it is empty or not told.
+        """
+        slots = {GROUP: self.group} if self.group else {}
         for choice in self.choices:
-            slots[choice.name] = choice.draw(seed, row_id, slots)
+            slots[choice.name] = choice.draw(seed, row_id, slots, variables)
         return slots
+
+    def variables(self, source: Source) -> dict[str, str]:
+        """What the prompts know of a row: a value for each of `VARIABLES`, empty where there is none."""
+        told = {**source.extra, "title": source.title or "", "text": source.text, "language": source.language or ""}
+        return {name: told.get(name) or "" for name in self.variable_names}
 
     def render(self, slots: Slots, variables: Mapping[str, str]) -> Messages:
         """The prompt of a row: a system message, where the wording has one, and a user message.
 
         Args:
             slots: from `draw`.
-            variables: a value for each of `VARIABLES`.
+            variables: from `variables`.
         """
         wording = self._wordings[slots[WORDING]]
         values = self._values(slots, variables)
@@ -151,12 +133,22 @@ class Recipe:
         return build_schema(self.spec.output)
 
     def fingerprint(self) -> str:
-        """A hash of all files of the recipe: its YAML, prompts and lists of values."""
+        """A hash of all files of the recipe, its parts and its brainstorm: YAML, prompts and lists of values."""
         return self.hashed
 
     def kind(self, slots: Slots) -> str:
         """What the report counts a row under."""
-        return slots.get(self.spec.tally, "") if self.spec.tally else ""
+        return slots.get(self.spec.tally or GROUP, "")
+
+    def links(self, slots: Slots) -> bool:
+        """Whether the passage that follows the one read is a positive of the query, too."""
+        return bool(self.spec.also_linked) and _holds(self.spec.also_linked, slots)
+
+    def languages(self, source: Source, slots: Slots) -> tuple[str | None, str | None]:
+        """Language of the query, and of what else is written; None where it is not known."""
+        named = (self.spec.query_language, self.spec.passage_language)
+        query, passage = (slots.get(name, "") if name else "" for name in named)
+        return _language(query, source), _language(passage, source)
 
     def complain(self, previous_text: str, complaint: str) -> Messages:
         """The answer that could not be used, and the request for another one: to be sent after the prompt."""
@@ -168,57 +160,71 @@ class Recipe:
             {"role": "user", "content": _REASK.format(complaint=complaint.rstrip(". "))},
         )
 
-    def written(self, values: Values, passage: str, slots: Slots | None = None) -> Written:
+    def written(self, values: Values, source: Source, slots: Slots = NOTHING) -> Written:
         """What a valid answer says, without the fields that a check leaves out.
 
-        A span is given as it stands in the passage, which may differ from the answer in white space.
+        A span is given as it stands in the passage, which may differ from the answer in white space. The query is
+        empty where the row adds to a query that is there, or lists tasks.
         """
-        left_out = {check.field for check in self._broken(values, passage, slots, leave_out=True)}
-        kept = {name: None if name in left_out else value for name, value in values.items()}
-        spec = self.spec
-        span = kept.get(spec.span) if spec.span else None
-        if isinstance(span, str):
-            span = find_quote(span, passage) or span
-        return Written(str(kept[spec.query]), kept.get(spec.positive) if spec.positive else None, span)
+        left_out = {check.field for check in self._broken(values, source, slots, leave_out=True)}
+        if not _holds(self.spec.negative_when, slots):
+            left_out.add(self.spec.negative)
+        role = {role: None if name in left_out else values.get(name) for role, name in self.spec.roles.items()}
+        span = role.get("span")
+        return Written(
+            role.get("query") or "",
+            role.get("positive"),
+            find_quote(span, source.text) or span if isinstance(span, str) else None,
+            role.get("negative"),
+            self._instruction(source, slots),
+            tuple(values[self.spec.tasks]) if self.spec.tasks else (),
+        )
 
-    def left_out(self, values: Values, passage: str, slots: Slots | None = None) -> tuple[str, ...]:
+    def left_out(self, values: Values, source: Source, slots: Slots = NOTHING) -> tuple[str, ...]:
         """The reasons of the checks for which `written` leaves a field out, to be counted."""
-        return tuple(check.reason for check in self._broken(values, passage, slots, leave_out=True))
+        return tuple(check.reason for check in self._broken(values, source, slots, leave_out=True))
 
-    def check(self, values: Values, passage: str, slots: Slots | None = None) -> str:
+    def check(self, values: Values, source: Source, slots: Slots = NOTHING) -> str:
         """Why a valid answer is not good enough: the reason of the first check that it breaks; empty when it is."""
-        broken = self._broken(values, passage, slots, leave_out=False)
-        return broken[0].reason if broken else ""
+        broken = next(self._broken(values, source, slots, leave_out=False), None)
+        return broken.reason if broken else ""
 
     def explain(self, reason: str) -> str:
         """What a model is told about the check of this reason."""
         known = (check.explain() for check in self.spec.checks if check.reason == reason)
         return next(known, f"It was refused as {reason.replace('_', ' ')}")
 
-    def _broken(self, values: Values, passage: str, slots: Slots | None, *, leave_out: bool) -> list[Check]:
-        return [
-            check
-            for check in self.spec.checks
-            if check.leave_out is leave_out
-            and check.applies(slots or {})
-            and not check.passes(values.get(check.field), passage)
-        ]
-
     def try_out(self) -> None:
-        """Render every wording with each value of each slot, and without title and language.
+        """Render every wording with each value of each slot, and with empty variables.
 
         Raises:
             ConfigError: one cannot be rendered.
         """
-        draws = [self.draw(0, f"trial {number}") for number in range(_TRIAL_DRAWS)]
+        told = dict.fromkeys(self.variable_names, "text")
+        draws = [self.draw(0, f"trial {number}", told) for number in range(_TRIAL_DRAWS)]
         for choice in self.choices:
-            values = (*choice.values[:_TRIAL_VALUES], choice.otherwise)
-            draws += [{**draws[number % _TRIAL_DRAWS], choice.name: value} for number, value in enumerate(values)]
+            values = enumerate((*choice.values[:_TRIAL_VALUES], *choice.instead))
+            draws += [{**draws[number % _TRIAL_DRAWS], choice.name: value} for number, value in values]
         files = {name for wording in self.spec.prompts for name in (wording.system, wording.user) if name}
         for slots, text in itertools.product(draws, ("text", "")):
-            values_of_row = self._values(slots, dict.fromkeys(VARIABLES[self.spec.reads], text))
+            values_of_row = self._values(slots, dict.fromkeys(told, text))
             for name in sorted(files):
                 self.templates.try_out(name, values_of_row)
+
+    def _broken(self, values: Values, source: Source, slots: Slots, *, leave_out: bool) -> Iterator[Check]:
+        for check in self.spec.checks:
+            if check.leave_out is not leave_out or not check.applies(slots):
+                continue
+            if not check.passes(values.get(check.field), source, values, slots):
+                yield check
+
+    def _instruction(self, source: Source, slots: Slots) -> str | None:
+        name = self.spec.instruction
+        if not name:
+            return None
+        words = self._in_words.get(name, NOTHING)
+        value = slots[name] if name in slots else self.variables(source).get(name, "")
+        return words.get(value, value) or None
 
     def _values(self, slots: Slots, variables: Mapping[str, str]) -> dict[str, str]:
         values = {**variables, **slots}
@@ -227,17 +233,29 @@ class Recipe:
         return values
 
     @cached_property
+    def _part_choice(self) -> Choice:
+        return Choice.of(GROUP, self.spec.parts)
+
+    @cached_property
     def _wordings(self) -> dict[str, Wording]:
         return {wording.label: wording for wording in self.spec.prompts}
 
     @cached_property
-    def _in_words(self) -> dict[str, dict[str, str]]:
-        return {name: slot.in_words for name, slot in self.spec.slots.items()}
+    def _in_words(self) -> dict[str, Mapping[str, str]]:
+        return {choice.name: choice.in_words for choice in self.choices if choice.name != WORDING}
 
     @cached_property
     def _constants(self) -> dict[str, str]:
         names = {wording.system for wording in self.spec.prompts if wording.system}
         return {name: self.templates.render(name, {}) for name in names if self.templates.is_constant(name)}
+
+
+def _language(word: str, source: Source) -> str | None:
+    return source.language if word in ("", _SAME) else word
+
+
+def _holds(condition: Mapping[str, Sequence[str]], slots: Slots) -> bool:
+    return all(slots.get(name) in allowed for name, allowed in condition.items())
 
 
 def list_recipes(folder: Path | None = None) -> dict[str, Path]:
@@ -250,7 +268,7 @@ def list_recipes(folder: Path | None = None) -> dict[str, Path]:
 
 
 def load_recipe(name: str, folder: Path | None = None) -> Recipe:
-    """A recipe, looked for in the user's folder first.
+    """A recipe with its parts and its brainstorm, looked for in the user's folder first.
 
     Raises:
         ConfigError: there is none of this name, or it cannot be used; the message names the file and what is wrong.
@@ -262,8 +280,14 @@ def load_recipe(name: str, folder: Path | None = None) -> Recipe:
         raise unknown_choice("recipe", name, known)
     home = known[name]
     spec = read_settings(home / _FILE, RecipeFile)
-    recipe = Recipe(name, home, spec, _choices(spec, home), _templates(spec, home), _hash(home))
-    recipe.try_out()
+    parts = {part: _load_below(home, part, part) for part in spec.parts}
+    has_brainstorm = (home / BRAINSTORM / _FILE).is_file()
+    brainstorm = _load_below(home, BRAINSTORM) if has_brainstorm else None
+    recipe = _build(name, [home], spec)
+    hashed = _hash_all([recipe, *parts.values(), *filter(None, [brainstorm])])
+    recipe = replace(recipe, hashed=hashed, parts=parts, brainstorm=brainstorm)
+    _check_reads(recipe)
+    _check_brainstorm(recipe)
     return recipe
 
 
@@ -274,27 +298,83 @@ def shipped_prompts() -> Path:
     return inside if inside.is_dir() else package.parent / "prompts"
 
 
-def _choices(spec: RecipeFile, home: Path) -> tuple[Choice, ...]:
+def _load_below(home: Path, below: str, group: str = "") -> Recipe:
+    """A part or the brainstorm: prompts and lists of values that it lacks are those of the recipe above it."""
+    path = home / below / _FILE
+    spec = read_settings(path, RecipeFile)
+    if spec.parts:
+        raise ConfigError(f"{path}: a part cannot have parts of its own")
+    if group and GROUP in spec.slots:
+        raise ConfigError(f"{path}: a slot cannot be called {GROUP!r}: in a part that is the name of the part")
+    return _build(below, [home / below, home], spec, group)
+
+
+def _build(name: str, folders: Sequence[Path], spec: RecipeFile, group: str = "") -> Recipe:
+    """A recipe whose files are in the first of the folders, and then in those after it."""
+    home, hashed = folders[0], _hash(folders[0])
+    if spec.parts:
+        return Recipe(name, home, spec, (), Templates(home, {}, frozenset()), hashed)
+    recipe = Recipe(name, home, spec, _choices(spec, folders), _templates(spec, folders, group), hashed, group)
+    recipe.try_out()
+    return recipe
+
+
+def _check_reads(recipe: Recipe) -> None:
+    kinds = {part.spec.reads for part in recipe.parts.values()}
+    if len(kinds - {"nothing"} if "tasks" in kinds else kinds) > 1:
+        raise ConfigError(
+            f"{recipe.folder / _FILE}: the parts read {', '.join(sorted(kinds))}: all must read the same, but that "
+            "some may read nothing where others read tasks"
+        )
+
+
+def _check_brainstorm(recipe: Recipe) -> None:
+    """A brainstorm lists tasks for every part that reads them."""
+    path, brainstorm = recipe.folder / BRAINSTORM / _FILE, recipe.brainstorm
+    if brainstorm is None:
+        if recipe.task_groups:
+            raise ConfigError(
+                f"{recipe.folder / _FILE}: {', '.join(recipe.task_groups)} reads tasks, so there must be a brainstorm: "
+                f"{path}"
+            )
+        return
+    if brainstorm.spec.reads != "nothing" or not brainstorm.spec.tasks:
+        raise ConfigError(f"{path} must have `reads: nothing`, and `tasks` must name the output field that lists them")
+    groups = next((choice.values for choice in brainstorm.choices if choice.name == GROUP), ())
+    if not groups:
+        raise ConfigError(f"{path} must have a slot {GROUP!r}: the part that its tasks are for")
+    if missing := [name for name in recipe.task_groups if name not in groups]:
+        raise ConfigError(f"{path}: the slot {GROUP!r} has no value {missing[0]!r}, which reads tasks")
+
+
+def _choices(spec: RecipeFile, folders: Sequence[Path]) -> tuple[Choice, ...]:
+    path = folders[0] / _FILE
     try:
-        choices = build_choices(spec.slots, home)
+        choices = build_choices(spec.slots, folders, VARIABLES[spec.reads])
+        check_condition("also_linked", spec.also_linked, choices)
         for number, check in enumerate(spec.checks):
             check_condition(f"checks.{number}.when", check.when, choices)
+            if check.bands:
+                check_condition(f"checks.{number}.bands", {check.length_band_of: tuple(check.bands)}, choices)
     except ConfigError as exc:
-        raise ConfigError(f"{home / _FILE}: {exc}") from exc
+        raise ConfigError(f"{path}: {exc}") from exc
     weights = {wording.label: wording.weight for wording in spec.prompts}
     if not sum(weights.values()):
-        raise ConfigError(f"{home / _FILE}: at least one of the prompts needs a weight above 0")
+        raise ConfigError(f"{path}: at least one of the prompts needs a weight above 0")
     return (*choices, Choice.of(WORDING, weights))
 
 
-def _templates(spec: RecipeFile, home: Path) -> Templates:
-    sources = {path.name: read_text(path) for path in sorted(home.glob(f"*{ENDING}"))}
+def _templates(spec: RecipeFile, folders: Sequence[Path], group: str) -> Templates:
+    found = {path.name: path for folder in reversed(folders) for path in sorted(folder.glob(f"*{ENDING}"))}
+    sources = {name: read_text(path) for name, path in found.items()}
     for wording in spec.prompts:
         for name in filter(None, (wording.system, wording.user)):
             if name not in sources:
-                raise ConfigError(f"{home / _FILE}: {unknown_choice('prompt file', name, sources or ['(none)'])}")
-    names = {*VARIABLES[spec.reads], *spec.slots, *(name + IN_WORDS for name in spec.slots), WORDING}
-    return Templates(home, sources, frozenset(names))
+                known = sources or ["(none)"]
+                raise ConfigError(f"{folders[0] / _FILE}: {unknown_choice('prompt file', name, known)}")
+    slots = (*spec.slots, *([GROUP] if group else []))
+    names = {*VARIABLES[spec.reads], *slots, *(name + IN_WORDS for name in spec.slots), WORDING}
+    return Templates(folders[0], sources, frozenset(names))
 
 
 def _hash(home: Path) -> str:
@@ -304,3 +384,9 @@ def _hash(home: Path) -> str:
             content = path.read_bytes()
             result.update(f"{path.name}:{len(content)}:".encode() + content)
     return result.hexdigest()[:24]
+
+
+def _hash_all(recipes: Sequence[Recipe]) -> str:
+    if len(recipes) == 1:
+        return recipes[0].hashed
+    return hashlib.sha256(" ".join(f"{recipe.name}:{recipe.hashed}" for recipe in recipes).encode()).hexdigest()[:24]

@@ -9,24 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from datagen.config_generate import GenerateConfig
-from datagen.generation.outcome import Source
+from datagen.errors import ConfigError
+from datagen.generation.outcome import PlannedRow, Source
 from datagen.generation.slots import digest, uniform
 
 BAND_GROWTH = 0.25
 """Each further band holds this share of the rows wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRow:
-    """One query to be written for a passage."""
-
-    row_id: str
-    source: Source
-    number: int
-    """Counts the rows of one passage, from 0."""
 
 
 def row_id(doc_id: str, number: int, seed: int) -> str:
@@ -50,6 +40,26 @@ def plan_rows(
     else:
         rows = _drawn_rows(read, n_passages, settings, seed)
     return itertools.islice(rows, settings.resolved_attempts)
+
+
+def plan_numbered(settings: GenerateConfig, seed: int) -> Iterator[PlannedRow]:
+    """Rows that are made of nothing but their number, pulled lazily.
+
+    Raises:
+        ConfigError: `num` does not say how many.
+    """
+    if settings.num is None:
+        raise ConfigError(
+            f"the recipe {settings.resolved_recipe!r} makes rows out of nothing: say how many you "
+            "want, such as --num 1000"
+        )
+    return (numbered_row(number, seed) for number in range(settings.resolved_attempts or settings.num))
+
+
+def numbered_row(number: int, seed: int, names: str = "row") -> PlannedRow:
+    """The row of this number; rows of other names are others."""
+    name = f"{names}-{number}"
+    return PlannedRow(row_id(name, 0, seed), Source(name, None, "", None), number)
 
 
 def find_row(

@@ -7,6 +7,7 @@ and headings, and knows the full stops of other scripts.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from datagen.generation.english import ABBREVIATIONS, LEANING_WORDS, OPENING_WORDS, one_of
@@ -49,13 +50,15 @@ _REFERRING = re.compile(
     r"[Vv]isit (?:the|our))\b"
 )
 
-_STOP = re.compile(rf"(?P<kept>[.!?…]+{_CLOSERS}{_FOOTNOTE}?{_CLOSERS})\s+")
+_STOP = re.compile(rf"(?P<kept>[.!?…](?<![.!?…]{{2}})[.!?…]*{_CLOSERS}{_FOOTNOTE}?{_CLOSERS})\s+")
 _WIDE_STOP = re.compile(rf"(?P<kept>[{_WIDE_STOPS}]+[”’」』\uff09)]*)\s*")
 _ITEM = re.compile(r"(?P<kept>)(?:(?<=[:;])\s*|\s)(?=[-–•·]\s)")
-_LINE = re.compile(r"(?P<kept>)\s*\n\s*")
+_LINE = re.compile(r"(?P<kept>)(?:\n|[^\S\n](?<!\s\s)\s*\n)\s*")  # no later start in a run of spaces: linear
 _ABBREVIATION = re.compile(rf"(?:^|[\s(\[“\"'-])(?:[A-Za-z]|(?:[A-Za-z]\.)+[A-Za-z]|{one_of(ABBREVIATIONS)})\.$")
 _OPENING = re.compile(rf"{one_of(OPENING_WORDS)}\b")
 _HEADING_CHARACTERS = 60
+_LONGEST_NUMBERING = 32
+_SPACE_BEFORE_ITEM = 64
 
 
 def split_sentences(text: str) -> list[Sentence]:
@@ -65,13 +68,16 @@ def split_sentences(text: str) -> list[Sentence]:
     capital, small letters may open a sentence.
     """
     sentences: list[Sentence] = []
-    start, cased = 0, text != text.lower()
-    for border in _borders(text):
-        if border.start() >= start and _DECIDE[border.re](text, start, border, cased):
-            _keep(sentences, text, (start, border.end("kept")), cased)
-            start = border.end()
-    _keep(sentences, text, (start, len(text)), cased)
+    cased = text != text.lower()
+    for start, end, _ in _places(text, cased):
+        _keep(sentences, text, (start, end), cased)
     return sentences
+
+
+def sentence_starts(text: str) -> list[int]:
+    """Where sentences begin, as `split_sentences` sees them but several times faster: 0 first, rising."""
+    ends = [border_end for _, _, border_end in _places(text, text != text.lower())]
+    return [0, *(end for end in ends[:-1] if end < len(text))]
 
 
 def tidy(text: str) -> str:
@@ -93,6 +99,16 @@ def cut_out(text: str, sentence: Sentence) -> str:
     before, after = text[: sentence.start].rstrip(), text[sentence.end :].lstrip()
     joint = "\n\n" if "\n\n" in text[sentence.end :][:3] and before else " "
     return f"{before}{joint}{after}".strip()
+
+
+def _places(text: str, cased: bool) -> Iterator[tuple[int, int, int]]:
+    """Start and end of each piece between two borders, and where the piece after it begins."""
+    start = 0
+    for border in _borders(text):
+        if border.start() >= start and _DECIDE[border.re](text, start, border, cased):
+            yield start, border.end("kept"), border.end()
+            start = border.end()
+    yield start, len(text), len(text)
 
 
 def _keep(sentences: list[Sentence], text: str, place: tuple[int, int], cased: bool) -> None:
@@ -124,7 +140,7 @@ def _borders(text: str) -> list[re.Match[str]]:
 
 def _ends_at_stop(text: str, start: int, border: re.Match[str], cased: bool) -> bool:
     following = text[border.end() : border.end() + 12].lstrip(_QUOTES)
-    is_numbering = text[start : border.start()].strip().isdigit()
+    is_numbering = border.start() - start <= _LONGEST_NUMBERING and text[start : border.start()].strip().isdigit()
     if is_numbering or (cased and following[:1].islower()):
         return False
     if not border["kept"].startswith(".") or border["kept"][-1].isdigit():
@@ -136,7 +152,8 @@ def _ends_at_stop(text: str, start: int, border: re.Match[str], cased: bool) -> 
 def _ends_at_item(text: str, start: int, border: re.Match[str], cased: bool) -> bool:
     """A dash opens a list item after a colon or before a capital; elsewhere it may be a dash in a sentence."""
     after = text[border.end() + 1 :][:4].lstrip()[:1]
-    return text[start : border.start() + 1].rstrip().endswith((":", ";")) or after.isupper()
+    before = text[max(start, border.start() - _SPACE_BEFORE_ITEM) : border.start() + 1]
+    return before.rstrip().endswith((":", ";")) or after.isupper()
 
 
 def _ends_at_line(text: str, start: int, border: re.Match[str], cased: bool) -> bool:

@@ -1,8 +1,8 @@
-"""A recipe, a model, a journal, flow control and caps, put together: rows in, outcomes out, in plan order."""
+"""A recipe, its models, a journal, flow control and caps, put together: rows in, outcomes out, in plan order."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,22 @@ from datagen.config_generate import GenerateConfig, LLMConfig
 from datagen.generation.asking import Ask, Asker, JournalOnly
 from datagen.generation.flow import Flow
 from datagen.generation.journal import Journal
-from datagen.generation.outcome import Outcome
+from datagen.generation.outcome import Outcome, PlannedRow
 from datagen.generation.prices import load_prices
-from datagen.generation.recipes import load_recipe
-from datagen.generation.row_plan import PlannedRow
-from datagen.generation.rows import RowWriter
+from datagen.generation.recipes import Recipe
+from datagen.generation.rows import Generator, RowWriter
+from datagen.generation.slots import weighted_choice
 from datagen.generation.spending import Spending
 from datagen.generation.stream import in_order
+from datagen.generation.tasks import Tasks
 
 ACTIVE_PER_SLOT = 4
 """Rows at work for each open request: some wait for a server's Retry-After without holding a slot."""
 ROWS_AHEAD = 8192
 """Finished rows that may wait behind a slow one."""
+FIRST_ROWS = 256
+"""Rows begun before so many were looked at as show a collapse, at most; then one more for each that is looked at."""
+ROWS_THAT_SHOW = 128
 
 
 @dataclass(frozen=True)
@@ -35,69 +39,102 @@ class Settings:
 
 
 class Session:
-    """Writes the rows of one run. `llm` None reads answers from the journal alone."""
+    """Writes the rows of one run."""
 
-    def __init__(self, settings: Settings, journal: Journal, llm: LLM | None) -> None:
-        """Load recipe and prices; nothing is asked yet.
+    def __init__(
+        self,
+        settings: Settings,
+        recipe: Recipe,
+        journal: Journal,
+        llms: Mapping[str, LLM | None],
+        tasks: Tasks | None = None,
+    ) -> None:
+        """Put the parts together; nothing is asked yet.
+
+        Args:
+            settings: of the run.
+            recipe: what is asked.
+            journal: where answers are kept.
+            llms: each model by its name; None reads its answers from the journal alone.
+            tasks: what a brainstorm has thought up, for recipes that need it.
 
         Raises:
-            ConfigError: recipe or prices cannot be used, or a cap needs a price that is not known.
+            ConfigError: the prices cannot be read, or a cap needs one that is not known.
         """
         generate, batch = settings.generate, settings.llm.lane == "batch"
         prices = load_prices(settings.llm.prices)
-        price, self.currency = prices.find(generate.llm), prices.currency
-        recipe = load_recipe(generate.resolved_recipe, generate.prompts)
-        self.writer = RowWriter(recipe, generate, settings.seed, price, batch)
-        self.spending = Spending(generate, price, batch=batch)
-        steady = llm.in_flight if isinstance(llm, Steady) else None
-        self._active = steady or settings.llm.max_in_flight * ACTIVE_PER_SLOT
-        self._flow = Flow(settings.llm, fixed=steady)
-        self.ask: Ask = JournalOnly(generate.llm, journal, self.spending)
-        if llm is not None:
-            self.ask = Asker(llm, generate.llm, journal, self._flow, self.spending)
-        _lend_notes(llm, journal)
+        self.currency = prices.currency
+        self.writer = RowWriter(recipe, generate, settings.seed, tasks or Tasks())
+        self.spending = Spending(generate, {name: prices.find(name) for name in llms}, batch=batch)
+        self.generators: dict[str, Generator] = {}
+        self._shares, self._seed = generate.resolved_llms, settings.seed
+        self._flows: dict[str, Flow] = {}
+        self._active = 0
+        for name, llm in llms.items():
+            ask = self._ask(name, llm, settings.llm, journal)
+            self.generators[name] = Generator(name, ask, prices.find(name), batch)
 
-    def outcomes(self, rows: Iterable[PlannedRow], wanted: Callable[[], int] | None = None) -> AsyncIterator[Outcome]:
+    def _ask(self, name: str, llm: LLM | None, settings: LLMConfig, journal: Journal) -> Ask:
+        steady = llm.in_flight if isinstance(llm, Steady) else None
+        self._active += steady or settings.max_in_flight * ACTIVE_PER_SLOT
+        if llm is None:
+            return JournalOnly(name, journal, self.spending)
+        _lend_notes(llm, journal)
+        flow = self._flows[name] = Flow(settings, fixed=steady)
+        return Asker(llm, name, journal, flow, self.spending)
+
+    def generator(self, row: PlannedRow) -> Generator:
+        """Who writes a row: drawn by the shares."""
+        if len(self.generators) == 1:
+            return next(iter(self.generators.values()))
+        return self.generators[weighted_choice(self._shares, self._seed, "generator", row.row_id)]
+
+    def outcomes(
+        self, rows: Iterable[PlannedRow], wanted: Callable[[], int], looked_at: Callable[[], int]
+    ) -> AsyncIterator[Outcome]:
         """What becomes of the rows, in their order; rows are pulled as there is room.
 
         Args:
             rows: planned rows, read lazily.
-            wanted: how many may still be unsettled; None for no limit.
+            wanted: how many may still be unsettled.
+            looked_at: how many outcomes were looked at.
 
         Raises:
             BackendError: the server is down, or refuses the whole run; all answers so far are in the journal.
         """
-        active = self._active
 
         def room() -> int:
-            if self.spending.stopped_by:
-                return 0
-            return wanted() if wanted else active + ROWS_AHEAD
+            return 0 if self.spending.stopped_by else min(wanted(), FIRST_ROWS + max(0, looked_at() - ROWS_THAT_SHOW))
 
-        return in_order(rows, self._write, active=active, ahead=active + ROWS_AHEAD, wanted=room)
+        return in_order(rows, self._write, active=self._active, ahead=self._active + ROWS_AHEAD, wanted=room)
 
     async def _write(self, row: PlannedRow) -> Outcome:
-        return await self.writer.write(row, self.ask)
+        return await self.writer.write(row, self.generator(row))
+
+    async def write_other(self, outcome: Outcome, covered: Sequence[str]) -> Outcome:
+        """A row once more, with what it may not repeat."""
+        return await self.writer.write_other(outcome, self.generator(outcome.row), covered)
 
     def price_of_one(self, accepted: int) -> str:
-        """What a query that was kept has cost so far, in money or else in tokens."""
+        """What a row that was kept has cost so far, in money or else in tokens."""
         spent = self.spending.spent
         if not accepted:
             return ""
         if self.spending.price_known:
-            return f"{spent.cost:.2f} {self.currency} in all, {spent.cost / accepted:.5f} a query kept"
-        return f"{spent.tokens / accepted:,.0f} tokens a query kept"
+            return f"{spent.cost:.2f} {self.currency} in all, {spent.cost / accepted:.5f} a row kept"
+        return f"{spent.tokens / accepted:,.0f} tokens a row kept"
 
     def counts(self) -> dict[str, Any]:  # Any: JSON numbers
-        """Answers, tokens, money (None when the price is not known), and what flow control saw."""
+        """Answers, tokens, money (None when a price is not known), and what flow control saw."""
         spent = self.spending.spent
+        flows = {name: flow.stats() for name, flow in self._flows.items()}
         return {
             "answers": spent.requests,
             "answers_from_journal": spent.from_journal,
             "prompt_tokens": spent.prompt_tokens,
             "completion_tokens": spent.completion_tokens,
             "cost": round(spent.cost, 6) if self.spending.price_known else None,
-            "flow": self._flow.stats(),
+            "flow": next(iter(flows.values()), {}) if len(flows) < 2 else flows,
         }
 
 

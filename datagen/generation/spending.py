@@ -6,6 +6,7 @@ Answers found in the journal count like new ones: a cap is for the run, not for 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
@@ -49,21 +50,24 @@ class Totals:
 class Spending:
     """The purse of a run: what is spent, what is set aside for requests under way, and the caps."""
 
-    def __init__(self, settings: GenerateConfig, price: Price | None, *, batch: bool = False) -> None:
-        """Take the caps.
+    def __init__(self, settings: GenerateConfig, prices: Mapping[str, Price | None], *, batch: bool = False) -> None:
+        """Take the caps, and the price of each model.
 
         Raises:
             ConfigError: a cap in money, but the model's price is not known.
         """
-        if settings.max_cost is not None and price is None:
+        unknown = [model for model, price in prices.items() if price is None]
+        if settings.max_cost is not None and unknown:
             raise ConfigError(
-                f"max_cost is {settings.max_cost}, but the price of {settings.llm!r} is not known: give a file of "
+                f"max_cost is {settings.max_cost}, but the price of {unknown[0]!r} is not known: give a file of "
                 "prices with --set llm.prices=FILE, or cap the run with --max-tokens or --max-requests"
             )
         self.spent, self._reserved = Totals(), Totals()
         self.stopped_by: str | None = None
         """The cap that kept the run from asking, once one has."""
-        self._price, self._batch = price, batch
+        self._prices, self._batch = prices, batch
+        self.price_known = not unknown
+        """Whether costs are figures, or a sum with zeros in it."""
         self._caps = {
             "max_cost": settings.max_cost,
             "max_tokens": settings.max_tokens,
@@ -72,46 +76,42 @@ class Spending:
         self._capped = any(cap is not None for cap in self._caps.values())
         self._returned = asyncio.Event()
 
-    @property
-    def price_known(self) -> bool:
-        """Whether costs are figures, or only a sum of zeros."""
-        return self._price is not None
+    def cost(self, model: str, usage: Usage) -> float | None:
+        """The price of so many tokens of a model; None when it is not known."""
+        price = self._prices[model]
+        return price.cost(usage, self._batch) if price else None
 
-    def cost(self, usage: Usage) -> float:
-        """The price of so many tokens; 0 when it is not known."""
-        return self._price.cost(usage, self._batch) if self._price else 0.0
-
-    def add(self, reply: LLMReply, *, from_journal: bool) -> None:
+    def add(self, model: str, reply: LLMReply, *, from_journal: bool) -> None:
         """Count an answer."""
-        self.spent.add(reply.usage, self.cost(reply.usage))
+        self.spent.add(reply.usage, self.cost(model, reply.usage) or 0.0)
         self.spent.from_journal += from_journal
 
-    async def reserve(self, most: Usage) -> bool:
+    async def reserve(self, model: str, most: Usage) -> bool:
         """Set aside what a request may cost at most; False when the caps leave no room for it.
 
         While other requests are under way it waits: they may cost less than was set aside for them.
         """
         if not self._capped:
             return True
-        while cap := self._cap_in_the_way(most):
+        while cap := self._cap_in_the_way(model, most):
             if not self._reserved.requests:
                 self.stopped_by = self.stopped_by or cap
                 return False
             self._returned.clear()
             await self._returned.wait()
-        self._reserved.add(most, self.cost(most))
+        self._reserved.add(most, self.cost(model, most) or 0.0)
         return True
 
-    def release(self, most: Usage) -> None:
+    def release(self, model: str, most: Usage) -> None:
         """Give a reservation back, once the answer is counted or there is none."""
         if self._capped:
-            self._reserved.add(most, self.cost(most), sign=-1)
+            self._reserved.add(most, self.cost(model, most) or 0.0, sign=-1)
             self._returned.set()
 
-    def _cap_in_the_way(self, most: Usage) -> str | None:
+    def _cap_in_the_way(self, model: str, most: Usage) -> str | None:
         tokens = most.prompt_tokens + most.completion_tokens
         after = {
-            "max_cost": self.spent.cost + self._reserved.cost + self.cost(most),
+            "max_cost": self.spent.cost + self._reserved.cost + (self.cost(model, most) or 0.0),
             "max_tokens": self.spent.tokens + self._reserved.tokens + tokens,
             "max_requests": self.spent.requests + self._reserved.requests + 1,
         }

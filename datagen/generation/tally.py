@@ -10,6 +10,8 @@ from datagen.generation.english import FUNCTION_WORDS
 from datagen.generation.outcome import Lineage, Outcome
 from datagen.generation.words import normalise
 
+_MILLION = 1_000_000
+
 
 @dataclass
 class _KindTally:
@@ -42,6 +44,8 @@ class Tally:
     not_possible: Counter[str] = field(default_factory=Counter)
     rungs: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    generators: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Of each language model: rows asked and accepted, tokens, and money in millionths."""
     reasks: int = 0
     not_asked: int = 0
     has_lineage: bool = False
@@ -52,6 +56,8 @@ class Tally:
             raise ValueError(f"row {outcome.row_id} has no query to accept")
         self._count(outcome)
         self.fallbacks += bool(outcome.tried)
+        if outcome.lineage:
+            self.generators[outcome.generator]["accepted"] += 1
         self.new_passages += outcome.written.passage is not None
         shares = lexical_overlap(normalise(outcome.written.query), outcome.plain_positive)
         for tally in (self.all_kinds, self.by_kind[outcome.kind]):
@@ -81,19 +87,35 @@ class Tally:
     def _lineage_counts(self) -> dict[str, Any]:  # Any: as in `counts`
         tables = {"rungs": self.rungs, "fields_left_out": self.left_out}
         sorted_tables = {name: dict(sorted(table.items())) for name, table in tables.items()}
-        return {"not_asked": self.not_asked, "reasks": self.reasks, **sorted_tables}
+        by_model = {name: _of_generator(counts) for name, counts in sorted(self.generators.items())}
+        return {"not_asked": self.not_asked, "reasks": self.reasks, **sorted_tables, "generators": by_model}
 
     def _count(self, outcome: Outcome) -> None:
         self.asked += 1
         self.not_possible.update(outcome.tried.values())
         if outcome.lineage:
-            self._trace(outcome.lineage)
+            self._trace(outcome.lineage, self.generators[outcome.generator])
 
-    def _trace(self, lineage: Lineage) -> None:
+    def _trace(self, lineage: Lineage, of_generator: Counter[str]) -> None:
         self.has_lineage = True
+        of_generator["asked"] += 1
+        of_generator["tokens"] += lineage.prompt_tokens + lineage.completion_tokens
+        of_generator["cost"] += round((lineage.cost or 0) * _MILLION)
         self.reasks += lineage.asks - 1
         self.rungs[lineage.rung or "none"] += 1
         self.left_out.update(lineage.left_out)
+
+
+def _of_generator(counts: Counter[str]) -> dict[str, float]:
+    cost = counts["cost"] / _MILLION
+    accepted = max(1, counts["accepted"])
+    return {
+        "asked": counts["asked"],
+        "accepted": counts["accepted"],
+        "tokens": counts["tokens"],
+        "cost": cost,
+        "cost_of_one": round(cost / accepted, 8),
+    }
 
 
 def lexical_overlap(query: str, positive: str) -> tuple[float, bool]:

@@ -22,6 +22,7 @@ ENDING = ".j2"
 
 # Marks that chat templates give a meaning to: a space after the first letter takes it away.
 _CONTROL = re.compile(r"<(?=\|)|<(?=/?(?:start|end)_of_turn>)|\[(?=/?INST\])")
+_SAMPLE = re.compile(r"^Sample reply: (\{.*?)\s*#\}", re.DOTALL | re.MULTILINE)
 _BY_CHANCE = ("random",)
 _GLOBALS = ("range", "dict", "namespace")
 _RENDER_ERRORS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -79,6 +80,11 @@ class Templates:
             self.render(name, values)
         except _RENDER_ERRORS as exc:
             raise ConfigError(f"{self._folder / name} fails with {_shown(values)}: {exc}") from exc
+
+    def sample_reply(self, name: str) -> str:
+        """The answer that the comment at the head of a template shows; empty when it shows none."""
+        shown = _SAMPLE.search(self._sources[name])
+        return " ".join(shown[1].split()) if shown else ""
 
     def is_constant(self, name: str) -> bool:
         """Whether a template says the same for all rows; one that includes others is taken to have their variables."""

@@ -45,8 +45,6 @@ class Reading:
     """Requests open at once, on average."""
     working: float
     """Of those, the ones that ended with an answer."""
-    useful: float
-    """`working` as a share of `used`."""
     log_latency: float
     median: float
     low: float
@@ -57,14 +55,14 @@ class Window:
     """Requests that end after a moment, up to enough of them to judge by."""
 
     __slots__ = (
-        *("_answered_seconds", "_area", "_last", "_latencies", "_needed", "_oldest", "_open", "_opens"),
+        *("_answered_seconds", "_area", "_begun_after", "_last", "_latencies", "_needed", "_oldest", "_open", "_opens"),
         *("_refused_seconds", "_since", "_were_open", "count"),
     )
 
-    def __init__(self, opens: float, needed: int) -> None:
-        """Begin empty."""
+    def __init__(self, needed: int, opens: float = 0.0, begun_after: float = -math.inf) -> None:
+        """Begin empty; what ends before it opens, or was sent under another limit, does not count."""
         self.count = 0
-        self._opens, self._needed = opens, needed
+        self._opens, self._begun_after, self._needed = opens, begun_after, needed
         self._latencies: list[float] = []
         self._oldest: list[float] = []
         self._answered_seconds = self._refused_seconds = self._area = self._last = 0.0
@@ -88,7 +86,7 @@ class Window:
 
     def add_answer(self, now: float, seconds: float) -> None:
         """A request was answered after so many seconds."""
-        if now >= self._opens:
+        if now >= self._opens and now - seconds >= self._begun_after:
             self._add(now)
             self._answered_seconds += seconds
             self._latencies.append(seconds)
@@ -97,7 +95,7 @@ class Window:
 
     def add_refusal(self, now: float, seconds: float) -> None:
         """A request was refused or failed after so many seconds."""
-        if now >= self._opens:
+        if now >= self._opens and now - seconds >= self._begun_after:
             self._add(now)
             self._refused_seconds += seconds
 
@@ -123,7 +121,6 @@ class Window:
             refused=self.refused_share,
             used=used,
             working=used * useful,
-            useful=useful,
             log_latency=fmean(math.log(seconds) for seconds in latencies),
             median=latencies[len(latencies) // 2],
             low=low,
@@ -141,8 +138,9 @@ class Verdict:
 
     kept: bool = False
     limit: float | None = None
-    is_free: bool = False
-    """Refusals were found not to depend on the limit."""
+    grow_to: float = 0.0
+    """So far the limit may double at once, up to the first refusals."""
+    about: Kind = "refusals"
 
     @property
     def is_change(self) -> bool:
@@ -194,7 +192,7 @@ class Trials:
         return max(FEWEST_IN_A_ROW, 14 / -math.log(share) if 0 < share < 1 else 0.0)
 
     def window_size(self, limit: int) -> int:
-        """Requests that the next window needs: for a trial enough to tell half the share of refusals from all."""
+        """Requests that the next window needs: for a trial enough to tell a quarter of the refusals from all."""
         if self._running is None:
             return max(WINDOW, limit)
         if self._running.kind == "latency":
@@ -216,7 +214,7 @@ class Trials:
         if trial.kind == "refusals":
             self.baseline = min(trial.before.refused, seen.refused)
             self._trust_below = 0.0
-        return Verdict(limit=trial.before.limit, is_free=trial.kind == "refusals")
+        return Verdict(limit=trial.before.limit, grow_to=ceiling if trial.kind == "refusals" else 0, about=trial.kind)
 
     def _keep(self, trial: _Trial, seen: Reading, ceiling: int) -> Verdict:
         self._waits[trial.kind].end()
@@ -225,8 +223,9 @@ class Trials:
             self._trust_below, self.baseline = 1.0, 0.0
         further = self._propose(seen, ceiling, is_first=False)
         if further.limit is None and trial.kind == "refusals":
-            return Verdict(kept=True, limit=max(trial.limit, trial.before.working))
-        return Verdict(kept=True, limit=further.limit)
+            back = 0.0 if trial.is_gentle else trial.before.limit
+            return Verdict(kept=True, limit=round(max(trial.limit, trial.before.working)), grow_to=back)
+        return Verdict(kept=True, limit=further.limit, about=trial.kind)
 
     def _propose(self, seen: Reading, ceiling: int, *, is_first: bool) -> Verdict:
         for wait in self._waits.values():
@@ -240,7 +239,7 @@ class Trials:
             self._trust_below = 1.0
         may_queue = seen.limit >= ceiling or self._is_queueing
         if may_queue and not is_first and seen.used >= 0.9 * seen.limit >= 3.6 and self._is_slow(seen):
-            return Verdict(limit=self._try(_Trial("latency", seen, seen.limit * LATENCY_CUT)))
+            return Verdict(limit=self._try(_Trial("latency", seen, seen.limit * LATENCY_CUT)), about="latency")
         return Verdict()
 
     def _follow(self, seen: Reading, ceiling: int) -> None:
@@ -251,7 +250,7 @@ class Trials:
 
     def _answer_refusals(self, seen: Reading) -> Verdict:
         # Requests that hang take many places: the limit is never lowered by more than the share that was refused.
-        lower = min(max(seen.working, seen.limit * (1 - seen.refused)), seen.limit - 1)
+        lower = min(round(max(seen.working, seen.limit * (1 - seen.refused))), seen.limit - 1)
         if seen.refused < self._trust_below:
             self._trust_below = seen.refused / 2
             return Verdict(kept=True, limit=lower)
@@ -278,24 +277,18 @@ class Trials:
 
     def _try_clearly(self, before: Reading, lower: float) -> float:
         """With clearly fewer requests than are being worked on, refusals that depend on the limit must go away."""
-        return self._try(_Trial("refusals", before, max(CLEAR_CUT * lower, before.limit / 8, 1.0)))
+        return self._try(_Trial("refusals", before, max(CLEAR_CUT * lower, 1.0)))
 
     def _try(self, trial: _Trial) -> float:
         self._running = trial
         return trial.limit
 
     def _has_helped(self, trial: _Trial, seen: Reading) -> bool:
-        before, cut = trial.before, trial.limit / trial.before.limit
+        before = trial.before
         if trial.kind == "latency":
-            work = cut * math.exp(before.log_latency - seen.log_latency)
+            work = trial.limit / before.limit * math.exp(before.log_latency - seen.log_latency)
             return work >= KEPT_WORK and not self.is_over_baseline(seen.refused, seen.count)
-        if seen.refused < self._share_if_it_helps(before.refused):
-            return True
-        if trial.limit < before.working:
-            return False
-        gain, expected = seen.useful - before.useful, before.useful / cut - before.useful
-        chance = math.sqrt(seen.useful * (1 - seen.useful) / seen.count)
-        return gain > max(expected / 2, 2.5 * chance)
+        return seen.refused < self._share_if_it_helps(before.refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,23 +59,31 @@ class Closure:
         )
 
 
-def build_closure(pairs: tuple[Int64, Int64], query_group: Int64, document_group: Int64) -> Closure:
+def build_closure(
+    pairs: tuple[Int64, Int64],
+    query_group: Int64,
+    document_group: Int64,
+    kin: tuple[Int64, Int64] | None = None,
+) -> Closure:
     """The closure of a set of queries.
 
     Args:
         pairs: query number and document number of each known positive, both (n_pairs,), in any order.
         query_group: text group of each query, (n_queries,), sharing its numbers with the documents'.
         document_group: text group of each document, (n_documents,).
+        kin: query number and document number of what is no positive but as little a negative as one, both (n_kin,):
+            the other passages of a positive's document.
     """
     rows, documents = pairs
     n_queries = len(query_group)
-    groups = document_group[documents]
+    near_rows, near = (rows, documents) if kin is None else (np.r_[rows, kin[0]], np.r_[documents, kin[1]])
+    groups = document_group[near]
     same_text, family = np.unique(query_group, return_inverse=True)
-    of_family = Lists.from_pairs(family[rows], groups, len(same_text))
+    of_family = Lists.from_pairs(family[near_rows], groups, len(same_text))
     _, group, members = np.unique(document_group, return_inverse=True, return_counts=True)
     return Closure(
         Lists.from_pairs(rows, documents, n_queries),
-        Lists.from_pairs(rows, groups, n_queries),
+        Lists.from_pairs(near_rows, groups, n_queries),
         of_family.take(family),
         query_group,
         document_group,

@@ -75,6 +75,11 @@ def no_queries() -> tuple[pl.DataFrame, pl.DataFrame]:
     return queries, pl.DataFrame(schema=dict.fromkeys(PAIRS.names, pl.String) | {"relevance": pl.Float32})
 
 
+def shape_nothing() -> pl.DataFrame:
+    """A corpus without rows."""
+    return pl.DataFrame(schema=dict.fromkeys(CORPUS.names, pl.String))
+
+
 def find_column(frame: pl.DataFrame, aliases: Sequence[str]) -> str | None:
     """The column with the first of these names that is there."""
     by_name = {name.lower().replace("-", "_").replace(" ", "_"): name for name in reversed(frame.columns)}

@@ -22,6 +22,8 @@ def input_fingerprint(config: InputConfig) -> str:
         InputError: something that was named is not there or cannot be read.
         BackendMissingError: a dataset id was given and `datasets` is not installed.
     """
+    if config.is_empty:
+        return "nothing"
     layout = locate_input(config)
     form = "beir" if config.beir is not None else "files"
     single = [("corpus", layout.corpus), ("queries", layout.queries), ("pairs", layout.pairs)]

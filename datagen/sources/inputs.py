@@ -8,7 +8,7 @@ import polars as pl
 
 from datagen.config import InputConfig
 from datagen.errors import InputError
-from datagen.sources.columns import no_queries, shape_corpus, shape_queries
+from datagen.sources.columns import no_queries, shape_corpus, shape_nothing, shape_queries
 from datagen.sources.frames import read_frame
 from datagen.sources.locate import Layout, Source, locate_input
 from datagen.sources.pairs import shape_pairs
@@ -36,6 +36,8 @@ def load_input(config: InputConfig) -> RawInput:
         ConfigError: there is no packaged sample of this name.
         BackendMissingError: a dataset was named and `datasets` is not installed.
     """
+    if config.is_empty:
+        return RawInput(shape_nothing(), *no_queries())
     layout = locate_input(config)
     corpus = None if layout.corpus is None else _load_corpus(layout.corpus, config)
     if layout.pairs is not None:

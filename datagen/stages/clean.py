@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 
 from datagen import cleaning, shards
 from datagen.backends.protocols import Backends
+from datagen.chunking import Chunker, PairPointer, check_ids
 from datagen.config import RunConfig, StageName
 from datagen.errors import InputError
 from datagen.run_folder import Counts
@@ -31,7 +32,10 @@ class Clean:
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """What the input holds, which columns and split of it are read, and what counts as unusable."""
         chosen = config.input.model_dump(include={"anchor_column", "positive_column", "split"})
-        return {"input": input_fingerprint(config.input), **chosen, **config.clean.model_dump()}
+        values = {"input": input_fingerprint(config.input), **chosen, **config.clean.model_dump()}
+        if not config.chunk.enabled:
+            return values
+        return {**values, "chunk": config.chunk.model_dump(), "tokenizer": backends.token_counter_identity()}
 
     def run(self, work: Work) -> Counts:
         """Write the usable rows and the dropped ones; queries and pairs only when the input has them.
@@ -44,11 +48,12 @@ class Clean:
         for sentence in cleaning.explain(result, work.config.clean):
             log.warning("%s", sentence)
         _check_something_is_left(raw, result)
-        tables = {"corpus": result.corpus, "dropped": result.dropped}
-        if work.config.input.has_queries:
-            tables |= {"queries": result.queries, "pairs": result.pairs}
+        tables = {"dropped": result.dropped}
+        pairs, counts = _write_corpus(work, result)
+        if work.config.input.has_queries or work.config.input.is_empty:
+            tables |= {"queries": result.queries, "pairs": pairs}
         _write(work, tables)
-        return _headline(result.counts) | {"tables": result.counts}
+        return _headline(result.counts) | counts | {"tables": result.counts}
 
 
 def _check_something_is_left(raw: RawInput, result: cleaning.CleanResult) -> None:
@@ -80,6 +85,45 @@ def _examples(raw: RawInput) -> str:
         f": the pairs name query {pairs['query_id'].to_list()} and document {pairs['doc_id'].to_list()}, the queries "
         f"have ids like {queries['query_id'].to_list()}, the corpus like {corpus['doc_id'].to_list()}; make them match"
     )
+
+
+def _write_corpus(work: Work, result: cleaning.CleanResult) -> tuple[pl.DataFrame, Counts]:
+    """Write the corpus, its long documents cut where that is wanted; the pairs as they then are, and what was cut."""
+    if not work.config.chunk.enabled:
+        _write(work, {"corpus": result.corpus})
+        return result.pairs, {}
+    chunker = Chunker(work.config.chunk, work.backends.token_counter())
+    pointer = PairPointer(result.pairs, result.queries)
+    work.write("corpus", _parts(_cut(work, result.corpus, chunker, pointer)))
+    counts: Counts = {
+        "documents_cut": chunker.documents_cut,
+        "passages_cut": chunker.passages,
+        "html_documents": chunker.html_documents,
+        "pairs_pointed": pointer.moved,
+        "pairs_without_shared_words": pointer.without_shared_words,
+    }
+    return pointer.pointed(), counts
+
+
+def _cut(work: Work, corpus: pl.DataFrame, chunker: Chunker, pointer: PairPointer) -> Iterator[pl.DataFrame]:
+    with work.progress.step("cut documents", len(corpus), "documents") as advance:
+        for rows, chunks in chunker.cut(corpus):
+            check_ids(corpus, chunks)
+            pointer.see(chunks.cut)
+            yield chunks.corpus
+            advance(rows)
+
+
+def _parts(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The frames put together to parts of enough rows."""
+    held: list[pl.DataFrame] = []
+    for frame in frames:
+        held.append(frame)
+        if sum(map(len, held)) >= ROWS_PER_PART:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)
 
 
 def _write(work: Work, tables: Mapping[str, pl.DataFrame]) -> None:

@@ -9,23 +9,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datagen.backends.protocols import LLM, Backends, CorpusReader, LLMReply, LLMRequest
+from datagen.backends.protocols import LLM, Backends, CorpusReader, Float32, LLMReply, LLMRequest
 from datagen.config import RunConfig, StageName
 from datagen.config_generate import EXTRACTIVE, GenerateConfig
 from datagen.errors import InputError, RunFolderError
 from datagen.generation import loop
+from datagen.generation.collapse import CollapseWatch
+from datagen.generation.committing import EARLIER_RUN, Committer
 from datagen.generation.journal import open_journal
+from datagen.generation.novelty import Novelty
+from datagen.generation.outcome import PlannedRow
 from datagen.generation.output import GROWING, Output
-from datagen.generation.passages import count_passages, read_batches, read_passages
+from datagen.generation.passages import count_passages, read_batches, read_queries
 from datagen.generation.plan import Plan, check_kinds, write_queries
 from datagen.generation.recipes import load_recipe
-from datagen.generation.row_plan import PlannedRow, plan_rows
+from datagen.generation.row_sources import RowSources
 from datagen.generation.session import Session, Settings
 from datagen.generation.tally import Tally
+from datagen.generation.tasks import read_tasks
 from datagen.progress import Advance
 from datagen.run_folder import Counts
 from datagen.stages.base import Work
@@ -39,7 +44,7 @@ class Generate:
     """Reads the corpus; writes queries, pairs, shortened passages, what was rejected, and how each row came about."""
 
     name: StageName = "generate"
-    reads = ("corpus", "queries", "pairs")
+    reads = ("corpus", "queries", "pairs", "tasks")
     writes = ("corpus", "queries", "pairs", "dropped", "generations")
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
@@ -59,30 +64,31 @@ class Generate:
         """Ask, check and write; asked, accepted, rejected per reason, kinds, lexical overlap, tokens and money.
 
         Raises:
-            InputError: there is no passage, or no query could be kept.
+            InputError: there is nothing to write for, or no row could be kept.
             BackendError: the server is down or refuses the run; answers are kept, the same command goes on.
         """
-        corpus, generate = work.source("corpus"), work.config.generate
+        generate = work.config.generate
         earlier = {name: _earlier_parts(work, name) for name in GROWING}
-        output = Output(work.partial, earlier, generate.llm, generate.resolved_recipe)
-        output.tally.passages = count_passages(corpus)
-        more = (
-            _extract(work, corpus, output) if generate.resolved_recipe == EXTRACTIVE else _prompt(work, corpus, output)
-        )
+        output = Output(work.partial, earlier, generate.resolved_recipe)
+        write = _extract if generate.resolved_recipe == EXTRACTIVE else _prompt
+        more = write(work, output)
         output.close()
         _check_any(output.tally)
         return {**output.tally.counts(), **more}
 
 
-def _extract(work: Work, corpus: Path, output: Output) -> Counts:
-    llm, total = work.backends.llm(), output.tally.passages
+def _extract(work: Work, output: Output) -> Counts:
+    corpus, llm = work.source("corpus"), work.backends.llm()
+    total = output.tally.passages = count_passages(corpus)
+    if not total:
+        raise InputError("the corpus holds no passage to write queries for: look at `dropped` for what was left out")
     if isinstance(llm, CorpusReader):
         llm.read_corpus(_shown(work, corpus, total))
     plan = Plan(work.config.generate, work.config.seed)
     with work.progress.step("write queries", total, "passages") as advance:
         for batch in read_batches(corpus):
             for sample in write_queries(batch, plan, lambda requests: loop.run(_answers(llm, requests))):
-                output.add(sample.outcome())
+                output.add(sample.outcome(work.config.generate.llm))
             advance(len(batch))
     return {}
 
@@ -100,36 +106,68 @@ async def _answers(llm: LLM, requests: Sequence[LLMRequest]) -> dict[str, LLMRep
     return {reply.row_id: reply for reply in replies}
 
 
-def _prompt(work: Work, corpus: Path, output: Output) -> Counts:
-    config, n_passages = work.config, output.tally.passages
-    llm = None if work.journal_only else work.backends.llm()
-    settings = Settings(config.generate, config.llm, config.seed)
-    expected = config.generate.num or n_passages * config.generate.queries_per_passage
+def _prompt(work: Work, output: Output) -> Counts:
+    config, generate = work.config, work.config.generate
+    recipe = load_recipe(generate.resolved_recipe, generate.prompts)
+    sources = RowSources(recipe, generate, config.seed, work.source)
+    output.tally.passages = sources.count()
+    tasks = read_tasks(work.source("tasks")) if recipe.brainstorm else None
+    llms = {name: None if work.journal_only else work.backends.llm(name) for name in generate.resolved_llms}
     with open_journal(work.around.folder.path) as journal, contextlib.closing(work.backends):
-        session = Session(settings, journal, llm)
-        rows = plan_rows(lambda: read_passages(corpus), n_passages, config.generate, config.seed)
-        with work.progress.step("write queries", expected, "queries") as advance:
-            loop.run(_write_rows(session, rows, output, config.generate.num, advance))
-        return {**session.counts(), **_ending(session, output, config.generate)}
+        session = Session(Settings(generate, config.llm, config.seed), recipe, journal, llms, tasks)
+        committer = Committer(session, output, _novelty(work), CollapseWatch(generate.novelty), generate.num)
+        with work.progress.step("write rows", sources.expected(), "rows") as advance:
+            loop.run(_write_rows(session, sources.rows(), committer, _News(session, output, generate.num, advance)))
+        return {**session.counts(), **_ending(session, output, committer.collapse, generate)}
 
 
-async def _write_rows(
-    session: Session, rows: Iterator[PlannedRow], output: Output, num: int | None, advance: Advance
-) -> None:
-    wanted = (lambda: num - output.accepted) if num else None
-    shown = 0
-    async for outcome in session.outcomes(rows, wanted):
-        output.add(outcome)
-        done = output.accepted if num else output.tally.asked
-        if done - shown >= ROWS_BETWEEN_NEWS:
-            advance(done - shown, session.price_of_one(output.accepted))
-            shown = done
-    advance((output.accepted if num else output.tally.asked) - shown, session.price_of_one(output.accepted))
+def _novelty(work: Work) -> Novelty:
+    """The gate for repeated queries, which knows the queries of the runs that are to be avoided."""
+    novelty = Novelty(work.config.generate.novelty, _encoder(work))
+    for run in work.config.generate.avoid:
+        novelty.load(read_queries(run), EARLIER_RUN)
+    return novelty
 
 
-def _ending(session: Session, output: Output, settings: GenerateConfig) -> Counts:
+def _encoder(work: Work) -> Callable[[Sequence[str]], Float32] | None:
+    if not work.config.generate.novelty_by_teacher:
+        return None
+    teacher = work.backends.teacher()
+    return lambda texts: teacher.encode(texts, "query")
+
+
+async def _write_rows(session: Session, rows: Iterator[PlannedRow], committer: Committer, news: _News) -> None:
+    has_more = True
+    while has_more:  # a group that was rejected calls for more rows
+        has_more = False
+        async for outcome in session.outcomes(rows, committer.wanted, lambda: committer.taken):
+            has_more = True
+            await committer.take(outcome)
+            news.tell()
+        await committer.flush()
+    news.tell(last=True)
+
+
+class _News:
+    """Tells how far the rows are, now and then."""
+
+    def __init__(self, session: Session, output: Output, num: int | None, advance: Advance) -> None:
+        self._session, self._output, self._num, self._advance = session, output, num, advance
+        self._shown = 0
+
+    def tell(self, last: bool = False) -> None:
+        done = self._output.accepted if self._num else self._output.tally.asked
+        if done - self._shown >= ROWS_BETWEEN_NEWS or last:
+            self._advance(done - self._shown, self._session.price_of_one(self._output.accepted))
+            self._shown = done
+
+
+def _ending(session: Session, output: Output, collapse: str, settings: GenerateConfig) -> Counts:
     """Why the stage asked no more, said once more in the log when it was before the end."""
     accepted, cap, num = output.accepted, session.spending.stopped_by, settings.num
+    if collapse:
+        log.warning("stopped after %s rows, because the writer repeats itself: %s", f"{accepted:,}", collapse)
+        return {"ended_by": "collapse"}
     if cap:
         log.warning(
             "stopped at %s after %s queries: raise it and run the same command to go on; what was answered is kept",
@@ -157,8 +195,6 @@ def _earlier_parts(work: Work, table: str) -> list[Path]:
 
 
 def _check_any(tally: Tally) -> None:
-    if tally.passages == 0:
-        raise InputError("the corpus holds no passage to write queries for: look at `dropped` for what was left out")
     if tally.all_kinds.queries:
         return
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.most_common())

@@ -17,7 +17,7 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64, Role, SearchIndex
 from datagen.config import RunConfig, StageName
-from datagen.documents import join_parents, render_documents, text_groups
+from datagen.documents import cut_from_same, join_parents, render_documents, text_groups
 from datagen.mining import Found, Miner
 from datagen.report.ledger import count_ledger
 from datagen.run_folder import Counts
@@ -139,7 +139,7 @@ def _prepare(work: Work) -> MiningTask:
     text_group, query_group = text_groups(documents, queries["query"])
     document_group = join_parents(text_group, corpus)
     pairs = _positive_pairs(work, queries["query_id"], corpus["doc_id"])
-    closure = build_closure(pairs, query_group.to_numpy(), document_group.to_numpy())
+    closure = build_closure(pairs, query_group.to_numpy(), document_group.to_numpy(), _kin(pairs, corpus))
     vectors_of = partial(_vectors_of, document_vectors, document_places)
     sample = vectors_of(_sample(len(corpus), work.config.mine.reference_sample, work.config.seed))
     index = _build_index(work, vectors_of, len(corpus), document_vectors.dim)
@@ -164,6 +164,13 @@ def _positive_pairs(work: Work, query_ids: pl.Series, document_ids: pl.Series) -
     documents = pl.DataFrame({"doc_id": document_ids}).with_row_index("document")
     joined = pairs.join(queries, on="query_id").join(documents, on="doc_id")
     return joined["query"].cast(pl.Int64).to_numpy(), joined["document"].cast(pl.Int64).to_numpy()
+
+
+def _kin(pairs: tuple[Int64, Int64], corpus: pl.DataFrame) -> tuple[Int64, Int64]:
+    """Query number and document number of the passages beside each known positive in its document."""
+    positives = pl.DataFrame({"query": pairs[0], "document": pairs[1]})
+    kin = positives.join(cut_from_same(positives["document"], corpus), on="document").unique(["query", "kin"])
+    return kin["query"].to_numpy(), kin["kin"].to_numpy()
 
 
 def _sample(n_documents: int, size: int, seed: int) -> Int64:

@@ -48,7 +48,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def _ask(journal: Journal, llm: Scripted, request: LLMRequest = REQUEST, **caps: int) -> tuple[LLMReply, Spending]:
     async def ask() -> tuple[LLMReply, Spending]:
-        spending = Spending(GenerateConfig(llm="openai:m", **caps), None)  # type: ignore[arg-type]  # all caps are ints
+        spending = Spending(GenerateConfig(llm="openai:m", **caps), {"openai:m": None})  # type: ignore[arg-type]  # all caps are ints
         flow = Flow(LLMConfig(max_failures=2))
         return await Asker(llm, "openai:m", journal, flow, spending)(request), spending
 
@@ -121,7 +121,7 @@ def test_journal_only_reads_and_never_asks(journal: Journal) -> None:
     asyncio.run(journal.keep(request_key("openai:m", REQUEST), "openai:m", GOOD))
 
     async def ask(request: LLMRequest) -> LLMReply:
-        return await JournalOnly("openai:m", journal, Spending(GenerateConfig(), None))(request)
+        return await JournalOnly("openai:m", journal, Spending(GenerateConfig(), {"openai:m": None}))(request)
 
     assert asyncio.run(ask(REQUEST)) == GOOD
     assert asyncio.run(ask(LLMRequest("r3", {}))).error == NOT_ASKED

@@ -10,6 +10,8 @@ import yaml
 
 from datagen.errors import ConfigError
 from datagen.generation.ladder import read_answer
+from datagen.generation.outcome import Source
+from datagen.generation.parsing import Written
 from datagen.generation.recipes import MAX_ECHO, Recipe, list_recipes, load_recipe
 
 Values = dict[str, Any]  # Any: YAML
@@ -51,7 +53,9 @@ TEXTS = {
     "title": "Water",
     "text": "Water boils\nat 100 °C at sea level. The “higher” you are, the earlier.",
     "language": "en",
+    "linked_text": "",
 }
+SOURCE = Source("d1", "Water", TEXTS["text"], "en")
 SLOTS = {"kind": "claim", "length": "any", "hard": "", "persona": "nurse", "place": "Oslo", "wording": "a"}
 
 
@@ -157,14 +161,14 @@ def test_schema_is_what_strict_structured_output_takes(recipe: Recipe) -> None:
         pytest.param("when does it boil", {"kind": "question"}, "", id="good"),
         pytest.param("Water boils at 100 °C?", {"kind": "question"}, "copied", id="copied"),
         pytest.param("Water boils at 100 °C?", {"kind": "claim"}, "", id="condition-does-not-hold"),
-        pytest.param("Water boils at 100 °C?", None, "", id="slots-not-told"),
+        pytest.param("Water boils at 100 °C?", {}, "", id="slots-not-told"),
         pytest.param("what does The Passage say", {}, "says_passage", id="avoided-words"),
         pytest.param("mountaineering the passages", {}, "", id="only-part-of-a-word"),
         pytest.param("one two three four", {"kind": "title"}, "long_title", id="too-many-words-for-a-title"),
     ],
 )
-def test_check_gives_the_first_reason(recipe: Recipe, query: str, slots: dict[str, str] | None, reason: str) -> None:
-    assert recipe.check({"query": query, "span": None}, TEXTS["text"], slots) == reason
+def test_check_gives_the_first_reason(recipe: Recipe, query: str, slots: dict[str, str], reason: str) -> None:
+    assert recipe.check({"query": query, "span": None}, SOURCE, slots) == reason
 
 
 def test_explain_tells_the_model_what_to_change(recipe: Recipe) -> None:
@@ -175,19 +179,19 @@ def test_explain_tells_the_model_what_to_change(recipe: Recipe) -> None:
 
 
 def test_written_leaves_out_a_span_that_is_not_there_and_gives_others_as_they_stand(recipe: Recipe) -> None:
-    text = TEXTS["text"]
-    assert recipe.written({"query": "q", "span": "boils at  100 °C"}, text) == ("q", None, "boils\nat 100 °C")
-    assert recipe.written({"query": "q", "span": 'The "higher" you'}, text).span == "The “higher” you"
-    assert recipe.written({"query": "q", "span": "freezes at 0 °C"}, text).span is None
-    assert recipe.left_out({"query": "q", "span": "freezes at 0 °C"}, text) == ("no_quote",)
-    assert recipe.left_out({"query": "q", "span": None}, text) == ()
-    assert recipe.check({"query": "q", "span": "freezes at 0 °C"}, text) == ""
+    found = recipe.written({"query": "q", "span": "boils at  100 °C", "negative": "n"}, SOURCE)
+    assert found == Written("q", None, "boils\nat 100 °C", "n")
+    assert recipe.written({"query": "q", "span": 'The "higher" you'}, SOURCE).span == "The “higher” you"
+    assert recipe.written({"query": "q", "span": "freezes at 0 °C"}, SOURCE).span is None
+    assert recipe.left_out({"query": "q", "span": "freezes at 0 °C"}, SOURCE) == ("no_quote",)
+    assert recipe.left_out({"query": "q", "span": None}, SOURCE) == ()
+    assert recipe.check({"query": "q", "span": "freezes at 0 °C"}, SOURCE) == ""
 
 
 def test_written_takes_the_positive_of_the_answer_where_the_recipe_has_one(tmp_path: Path) -> None:
     spec = {**SPEC, "output": {"query": {}, "text": {}}, "positive": "text", "span": "", "negative": "", "checks": []}
-    written = load_recipe("mine", write(tmp_path, spec)).written({"query": "q", "text": "t"}, "p")
-    assert written == ("q", "t", None)
+    written = load_recipe("mine", write(tmp_path, spec)).written({"query": "q", "text": "t"}, SOURCE)
+    assert written == Written("q", "t")
 
 
 def test_complain_sends_the_answer_back_and_says_what_is_wrong(recipe: Recipe) -> None:
@@ -248,9 +252,12 @@ def slots(**values: object) -> Values:
 WRONG = [
     pytest.param("- a", "recipe.yaml must hold `name: value` lines, not list", id="list"),
     pytest.param("a: [", "recipe.yaml is not YAML", id="no-yaml"),
-    pytest.param(changed(prompt=[]), "unknown key 'prompt': choose among description, reads, slots", id="unknown-key"),
-    pytest.param(changed(reads="tasks"), "'reads' is 'tasks': it must be 'passages'", id="reads"),
-    pytest.param(changed(prompts=[]), "'prompts' is []", id="no-prompt"),
+    pytest.param(
+        changed(prompt=[]), "unknown key 'prompt': choose among description, reads, parts, slots", id="unknown-key"
+    ),
+    pytest.param(changed(reads="books"), "'reads' is 'books': it must be 'passages', 'tasks'", id="reads"),
+    pytest.param(changed(prompts=[]), "'prompts' is missing", id="no-prompt"),
+    pytest.param(changed(output={}), "'output' is missing", id="no-output"),
     pytest.param(changed(query="q"), "query is 'q', but the output has query, span, negative", id="query-field"),
     pytest.param(changed(query="span"), "'span' must be a text that is required", id="query-optional"),
     pytest.param(changed(tally="type"), "tally is 'type', but the slots are kind, length", id="tally"),
@@ -297,7 +304,22 @@ WRONG = [
     ),
     pytest.param(changed(output={"query": {}, "json": {}}), "the field name 'json' is taken", id="taken"),
     pytest.param(
-        changed(checks=[{"reason": "x", "field": "z", "in_passage": True}]), "checks.0.field is 'z'", id="check-field"
+        changed(checks=[{"reason": "x", "field": "z", "in_passage": True}]),
+        "a field of checks.0 is 'z'",
+        id="check-field",
+    ),
+    pytest.param(
+        changed(checks=[{"reason": "x", "field": "query", "unlike": "z"}]), "a field of checks.0 is 'z'", id="unlike"
+    ),
+    pytest.param(
+        changed(checks=[{"reason": "x", "field": "query", "language_of": "z"}]),
+        "a slot of checks.0 is 'z', but the slots are kind",
+        id="check-slot",
+    ),
+    pytest.param(
+        changed(checks=[{"reason": "x", "field": "query", "length_band_of": "kind", "bands": {"x": [1, 2]}}]),
+        "unknown value of the slot kind in checks.0.bands 'x'",
+        id="bands",
     ),
     pytest.param(
         changed(checks=[{"reason": "x", "field": "query"}]), "a check needs one rule of in_passage", id="no-rule"

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator
 
 from datagen.config_generate import GenerateConfig
-from datagen.generation.outcome import Source
-from datagen.generation.row_plan import PlannedRow, find_row, plan_rows, row_id
+from datagen.generation.outcome import PlannedRow, Source
+from datagen.generation.row_plan import find_row, plan_rows, row_id
 
 SOURCES = [Source(f"d{number}", None, f"Text {number}.", None) for number in range(400)]
 

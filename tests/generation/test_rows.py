@@ -11,11 +11,10 @@ import pytest
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
 from datagen.config_generate import GenerateConfig, RetryRule
-from datagen.generation.outcome import NOT_ASKED, Outcome, Source
+from datagen.generation.outcome import NOT_ASKED, Outcome, PlannedRow, Source
 from datagen.generation.prices import Price
 from datagen.generation.recipes import load_recipe
-from datagen.generation.row_plan import PlannedRow
-from datagen.generation.rows import RowWriter, Turn
+from datagen.generation.rows import Generator, RowWriter, Turn
 
 SOURCE = Source("d1", "Gout", "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in the joints.", "en")
 ROW = PlannedRow("g-1", SOURCE, 0)
@@ -42,9 +41,10 @@ def _write(
     **values: Any,  # Any: settings
 ) -> tuple[Outcome, list[LLMRequest]]:
     settings = GenerateConfig(llm="openai:m", **values)
-    writer = RowWriter(load_recipe("corpus"), settings, seed, Price(input=1.0, output=2.0))
+    writer = RowWriter(load_recipe("corpus"), settings, seed)
     asked = Asked(list(answers))
-    return asyncio.run(writer.write(ROW, asked, turns)), asked.requests
+    generator = Generator("openai:m", asked, Price(input=1.0, output=2.0))
+    return asyncio.run(writer.write(ROW, generator, turns)), asked.requests
 
 
 def test_a_good_answer_is_written_with_its_lineage() -> None:

@@ -15,18 +15,19 @@ from datagen.generation.spending import Spending, estimate_usage
 
 PRICE = Price(input=1.0, output=2.0)
 MOST = Usage(100, 50)
+MODEL = "openai:m"
 
 
 def _spending(caps: Mapping[str, float] | None = None, price: Price | None = PRICE) -> Spending:
-    return Spending(GenerateConfig(llm="openai:m", **dict(caps or {})), price)  # type: ignore[arg-type]  # some caps are whole numbers
+    return Spending(GenerateConfig.model_validate({"llm": MODEL, **(caps or {})}), {MODEL: price})
 
 
 async def _ask(spending: Spending, actual: Usage) -> bool:
-    if not await spending.reserve(MOST):
+    if not await spending.reserve(MODEL, MOST):
         return False
     await asyncio.sleep(0)
-    spending.add(LLMReply("r", usage=actual), from_journal=False)
-    spending.release(MOST)
+    spending.add(MODEL, LLMReply("r", usage=actual), from_journal=False)
+    spending.release(MODEL, MOST)
     return True
 
 
@@ -65,7 +66,7 @@ def test_what_was_set_aside_and_not_used_is_spent_on_others() -> None:
 def test_answers_of_the_journal_count_and_may_exceed_a_cap_set_later() -> None:
     spending = _spending({"max_requests": 3})
     for _ in range(5):
-        spending.add(LLMReply("r", usage=MOST), from_journal=True)
+        spending.add(MODEL, LLMReply("r", usage=MOST), from_journal=True)
     assert _run(spending, 1) == 0
     assert spending.spent.from_journal == spending.spent.requests == 5
 
@@ -74,7 +75,7 @@ def test_without_caps_everything_is_asked() -> None:
     spending = _spending(price=None)
     assert _run(spending, 100) == 100
     assert spending.stopped_by is None
-    assert spending.cost(MOST) == 0.0
+    assert spending.cost(MODEL, MOST) is None
     assert not spending.price_known
 
 

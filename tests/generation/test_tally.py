@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from datagen.generation.outcome import Outcome, Source
+from datagen.generation.outcome import Outcome, PlannedRow, Source
 from datagen.generation.parsing import Written
 from datagen.generation.tally import Tally, lexical_overlap
 
@@ -10,7 +10,9 @@ SOURCE = Source("d", "Gout", "Crystals of uric acid grow in the joints.", None)
 
 
 def _outcome(written: Written | None, kind: str = "keywords", **tried: str) -> Outcome:
-    return Outcome("g-1", SOURCE, kind, {}, written, "" if written else "reason", dict(tried))
+    return Outcome(
+        PlannedRow("g-1", SOURCE, 0), kind, {}, written, "" if written else "reason", dict(tried), positives=("d",)
+    )
 
 
 @pytest.mark.parametrize(

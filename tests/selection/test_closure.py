@@ -47,3 +47,12 @@ def test_take_keeps_the_closure_of_the_rows(closure: Closure) -> None:
     taken = closure.take(np.array([2, 0]))
     assert taken.known_positive(np.array([0, 1]), np.array([3, 0])).tolist() == [True, True]
     assert taken.query_text(np.array([0]), np.array([4])).tolist() == [True]
+
+
+def test_kin_of_a_positive_is_no_negative_and_no_positive() -> None:
+    pairs, kin = (np.array([0, 1]), np.array([0, 2])), (np.array([0]), np.array([3]))
+    closure = build_closure(pairs, np.array([90, 90]), np.array([10, 11, 12, 13, 14]), kin)
+    rows, documents = np.zeros(5, np.int64), np.arange(5)
+    assert closure.known_positive(rows, documents).tolist() == [True, False, False, False, False]
+    assert closure.positive_text(rows, documents).tolist() == [True, False, False, True, False]
+    assert closure.sibling_positive(rows + 1, documents).tolist() == [True, False, True, True, False]

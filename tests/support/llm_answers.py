@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeAlias
@@ -57,8 +58,26 @@ def write_answer(digest: bytes, schema: Json | None, wants_json: bool) -> str:
     draw = Draw(digest)
     if schema is not None:
         return json.dumps(_maker(json.dumps(schema))(draw))
-    sentence = draw.words(6 + draw.below(6))
+    sentence = draw.words(9 + draw.below(3))
     return json.dumps({"query": sentence}) if wants_json else sentence
+
+
+def apply_rules(answer: str, text: str, digest: bytes, rules: Iterable[Json]) -> str:
+    """The answer to a prompt of this text as the rules of a script want it."""
+    found = [(rule, match) for rule in rules if (match := re.search(rule["find"], text, re.DOTALL))]
+    if not found:
+        return answer
+    values, draw = json.loads(answer), Draw(digest[::-1])
+    for rule, match in found:
+        group = match[1] if match.re.groups else ""
+        made = {name: draw.words(count) for name, count in rule.get("words", {}).items()}
+        made |= {name: [draw.words(7) for _ in range(count)] for name, count in rule.get("items", {}).items()}
+        made |= {
+            name: form.replace("{words}", draw.words(5)).replace("{1}", group)
+            for name, form in rule.get("set", {}).items()
+        }
+        values |= {name: value for name, value in made.items() if name in values}
+    return json.dumps(values)
 
 
 @lru_cache(maxsize=64)
@@ -106,7 +125,7 @@ def _string(schema: Json, whole: Json) -> Make:
     del whole
     least, most = schema.get("minLength", 0), schema.get("maxLength")
     extra = least // 4 + 1 if least > 30 else 0
-    return lambda draw: draw.words(6 + draw.below(6) + extra)[:most].rstrip().ljust(least, "x")
+    return lambda draw: draw.words(9 + draw.below(3) + extra)[:most].rstrip().ljust(least, "x")
 
 
 def _integer(schema: Json, whole: Json) -> Make:

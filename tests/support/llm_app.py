@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
-from tests.support.llm_answers import Json, hash_text, share_of, write_answer
+from tests.support.llm_answers import Json, apply_rules, hash_text, share_of, write_answer
 from tests.support.llm_batches import Batches, RefusedError
 from tests.support.llm_faults import HARMLESS, Chance, Fault, Script, spoil
 
@@ -208,6 +208,8 @@ class App:
         shape = body.get("response_format", {})
         schema = shape["json_schema"]["schema"] if shape.get("type") == "json_schema" else self.script.schema
         good = write_answer(ask.prompt, schema, bool(shape) or "JSON" in ask.text)
+        if self.script.rules and not ask.probe:
+            good = apply_rules(good, ask.text, ask.prompt, self.script.rules)
         fault = self.chance.spoiling(ask.prompt, ask.conversation, ask.text, ask.probe)
         if fault is not None:
             self.counts.kinds[fault.kind] += 1

@@ -57,6 +57,10 @@ class Script:
     schema_support: Literal["json_schema", "json_object", "none"] = "json_schema"
     refused_parameters: tuple[str, ...] = ()
     """Fields of the body that are answered with a 400, such as max_tokens."""
+    rules: tuple[Json, ...] = ()
+    """Of each rule whose `find` (a pattern) is in the prompt: `set` gives fields of the answer, with {1} for the first
+    group of the pattern and {words} for drawn words, `words` and `items` say how long
+    others are; fields that the answer lacks stay away."""
     schema: Json | None = None
     """Shape of the answers to requests that bring no schema of their own."""
     max_concurrent: int | None = None
@@ -108,7 +112,7 @@ class Script:
         return cls(**{**given, **tuples, "latency_seconds": latency, "faults": faults})
 
 
-_TUPLES = frozenset({"models", "refused_parameters", "down_between"})
+_TUPLES = frozenset({"rules", "models", "refused_parameters", "down_between"})
 
 
 def _frozen(value: object) -> object:
