@@ -8,10 +8,10 @@ from functools import cache
 
 import pytest
 
-from datagen.generation.ladder import read_answer
 from datagen.generation.outcome import Source
-from datagen.generation.recipe_format import IN_WORDS, VARIABLES
-from datagen.generation.recipes import Recipe, load_recipe
+from datagen.generation.reading.ladder import read_answer
+from datagen.generation.recipes.format import IN_WORDS, VARIABLES
+from datagen.generation.recipes.load import Recipe, load_recipe
 
 PASSAGE = (
     "Water boils at 100 °C at sea level. The higher the place, the lower the pressure of the air,\n"

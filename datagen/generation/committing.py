@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from datagen.generation.collapse import CollapseWatch
-from datagen.generation.novelty import Near, Novelty
+from datagen.generation.novelty.collapse import CollapseWatch
+from datagen.generation.novelty.gate import Near, Novelty
 from datagen.generation.outcome import NOT_ASKED, Outcome
 from datagen.generation.output import DUPLICATE_QUERY, Output
 from datagen.generation.session import Session

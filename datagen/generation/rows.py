@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling, Usage
 from datagen.config_generate import GenerateConfig, RetryRule
-from datagen.generation.asking import Ask
-from datagen.generation.ladder import Reading, read_answer
+from datagen.generation.extractive.parsing import Written
+from datagen.generation.extractive.plan import fault_of_query
 from datagen.generation.outcome import NOT_ASKED, Lineage, Outcome, PlannedRow, Source
-from datagen.generation.parsing import Written
-from datagen.generation.plan import fault_of_query
-from datagen.generation.prices import Price
-from datagen.generation.recipes import Recipe
+from datagen.generation.reading.ladder import Reading, read_answer
+from datagen.generation.recipes.load import Recipe
+from datagen.generation.runtime.asking import Ask
+from datagen.generation.runtime.prices import Price
 from datagen.generation.slots import digest
 from datagen.generation.tasks import Tasks
 

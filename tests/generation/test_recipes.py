@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from datagen.errors import ConfigError
-from datagen.generation.ladder import read_answer
+from datagen.generation.extractive.parsing import Written
 from datagen.generation.outcome import Source
-from datagen.generation.parsing import Written
-from datagen.generation.recipes import MAX_ECHO, Recipe, list_recipes, load_recipe
+from datagen.generation.reading.ladder import read_answer
+from datagen.generation.recipes.load import MAX_ECHO, Recipe, list_recipes, load_recipe
 
 Values = dict[str, Any]  # Any: YAML
 

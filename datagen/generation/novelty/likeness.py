@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from datagen.generation.english import FUNCTION_WORDS
+from datagen.generation.extractive.english import FUNCTION_WORDS
 from datagen.generation.words import words
 
 _TELLING = frozenset(

@@ -18,15 +18,15 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from datagen.errors import ConfigError, unknown_choice
-from datagen.generation.answer_schema import build_model, build_schema
-from datagen.generation.broken_json import clean, without_thoughts
+from datagen.generation.extractive.parsing import Written
 from datagen.generation.outcome import Source
-from datagen.generation.parsing import Written
-from datagen.generation.recipe_checks import Check, find_quote
-from datagen.generation.recipe_format import IN_WORDS, VARIABLES, Reads, RecipeFile, Wording
-from datagen.generation.recipe_slots import GROUP, NOTHING, WORDING, Choice, build_choices, check_condition
-from datagen.generation.templates import ENDING, Templates
-from datagen.generation.yaml_files import read_settings, read_text
+from datagen.generation.reading.broken_json import clean, without_thoughts
+from datagen.generation.recipes.answer_schema import build_model, build_schema
+from datagen.generation.recipes.checks import Check, find_quote
+from datagen.generation.recipes.format import IN_WORDS, VARIABLES, Reads, RecipeFile, Wording
+from datagen.generation.recipes.slot_choices import GROUP, NOTHING, WORDING, Choice, build_choices, check_condition
+from datagen.generation.recipes.templates import ENDING, Templates
+from datagen.generation.recipes.yaml_files import read_settings, read_text
 
 Messages: TypeAlias = tuple[dict[str, str], ...]
 Slots: TypeAlias = Mapping[str, str]
@@ -293,7 +293,7 @@ def load_recipe(name: str, folder: Path | None = None) -> Recipe:
 
 def shipped_prompts() -> Path:
     """The folder of the recipes that come with datagen: in the package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     inside = package / "prompts"
     return inside if inside.is_dir() else package.parent / "prompts"
 
