@@ -160,13 +160,16 @@ class Recipe:
             {"role": "user", "content": _REASK.format(complaint=complaint.rstrip(". "))},
         )
 
-    def written(self, values: Values, source: Source, slots: Slots = NOTHING) -> Written:
+    def written(
+        self, values: Values, source: Source, slots: Slots = NOTHING, faults: Sequence[Check] | None = None
+    ) -> Written:
         """What a valid answer says, without the fields that a check leaves out.
 
         A span is given as it stands in the passage, which may differ from the answer in white space. The query is
         empty where the row adds to a query that is there, or lists tasks.
         """
-        left_out = {check.field for check in self._broken(values, source, slots, leave_out=True)}
+        faults = self.optional_faults(values, source, slots) if faults is None else faults
+        left_out = {check.field for check in faults}
         if not _holds(self.spec.negative_when, slots):
             left_out.add(self.spec.negative)
         role = {role: None if name in left_out else values.get(name) for role, name in self.spec.roles.items()}
@@ -180,9 +183,9 @@ class Recipe:
             tuple(values[self.spec.tasks]) if self.spec.tasks else (),
         )
 
-    def left_out(self, values: Values, source: Source, slots: Slots = NOTHING) -> tuple[str, ...]:
-        """The reasons of the checks for which `written` leaves a field out, to be counted."""
-        return tuple(check.reason for check in self._broken(values, source, slots, leave_out=True))
+    def optional_faults(self, values: Values, source: Source, slots: Slots = NOTHING) -> list[Check]:
+        """The checks for which `written` leaves a field out."""
+        return list(self._broken(values, source, slots, leave_out=True))
 
     def check(self, values: Values, source: Source, slots: Slots = NOTHING) -> str:
         """Why a valid answer is not good enough: the reason of the first check that it breaks; empty when it is."""
