@@ -202,9 +202,9 @@ def test_in_a_whole_run_what_fails_is_neither_trained_on_nor_a_negative(tmp_path
     assert len(trained) + len(whole) == counts["generate"]["accepted"]
     single = dropped.filter(pl.col("key").str.contains("\t"))["key"].to_list()
     assert len(single) == counts["verify"]["positives_dropped"]
-    used = shards.read(config.out / "candidates").filter(pl.col("decision") == "negative")
-    negatives = set(used.select(pl.concat_str("query_id", "doc_id", separator="\t"))["query_id"])
-    assert negatives & set(single) == set()
+    ledger = shards.read(config.out / "candidates")
+    reasons = ledger.filter(pl.concat_str("query_id", "doc_id", separator="\t").is_in(single))["reason"]
+    assert set(reasons) == {"positive_text"}
 
 
 def test_switched_off_it_is_left_out_and_what_it_dropped_is_back(tmp_path: Path, passages: Path) -> None:
