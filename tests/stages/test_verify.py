@@ -15,8 +15,9 @@ from datagen.backends.registry import Registry
 from datagen.config import RunConfig, VerifyConfig, build_config
 from datagen.errors import InputError
 from datagen.progress import SilentProgress
-from datagen.run_folder import Counts, open_run
+from datagen.run_folder import Counts, StageRecord, open_run
 from datagen.stages.base import Stage, Surroundings, Work
+from datagen.stages.mine import Mine
 from datagen.stages.verify import Verify
 
 Row: TypeAlias = dict[str, Any]  # Any: texts and numbers
@@ -53,8 +54,10 @@ def run(tmp_path: Path) -> Run:
                 folder.partial("verify", "print"),
             )
             counts = STAGE.run(work)
-            written = [name for name in STAGE.writes if (work.partial / name).exists()]
-            return counts, {name: shards.read(work.partial / name) for name in written}
+            folder.commit(StageRecord("verify", "print", {}, counts, 0.0))
+            done = folder.stages / "verify"
+            written = [name for name in STAGE.writes if (done / name).exists()]
+            return counts, {name: shards.read(done / name) for name in written}
 
     return call
 
@@ -98,6 +101,19 @@ def test_a_query_with_one_passage_found_loses_only_the_other_pair(run: Run) -> N
     assert tables["dropped"].select("key", "reason").rows() == [("good\td31", "round_trip")]
     assert _payload(tables["dropped"])["doc_id"] == "d31"
     assert (counts["queries_dropped"], counts["positives_checked"], counts["positives_dropped"]) == (0, 2, 1)
+
+
+def test_a_pair_in_doubt_is_no_negative_either(run: Run, tmp_path: Path) -> None:
+    run([GOOD], [GOOD_PAIR, _pair("good", "d31")])
+    config = _config(tmp_path)
+    with open_run(config.out) as folder:
+        around = Surroundings(config, Registry(config), SilentProgress(), folder)
+        work = Work("mine", around, ["generate", "verify"], folder.partial("mine", "print"))
+        Mine().run(work)
+        ledger = shards.read(work.partial / "candidates")
+    reasons = dict(ledger.select("doc_id", "reason").iter_rows())
+    assert (reasons["d0"], reasons["d31"]) == ("known_positive", "positive_text")
+    assert list(reasons.values()).count("positive_text") == 1
 
 
 @pytest.mark.parametrize(("negative", "is_dropped"), [("d0", True), ("d1", False)], ids=["above", "below"])
