@@ -216,7 +216,7 @@ def _counts(judged: pl.DataFrame, wanted: int) -> Counts:
     negatives = int(judged["written_negative"].sum()), int(judged["negative_above"].sum())
     told = {
         "generated queries": (*queries, ROUND_TRIP),
-        "their positives": (*pairs, ROUND_TRIP),
+        "positives of the others": (pairs[0] - int(positives["query_lost"].sum()), pairs[1], ROUND_TRIP),
         "written negatives": (*negatives, NEGATIVE_ABOVE_POSITIVE),
     }
     return {

@@ -101,6 +101,7 @@ def test_a_query_with_one_passage_found_loses_only_the_other_pair(run: Run) -> N
     assert tables["dropped"].select("key", "reason").rows() == [("good\td31", "round_trip")]
     assert _payload(tables["dropped"])["doc_id"] == "d31"
     assert (counts["queries_dropped"], counts["positives_checked"], counts["positives_dropped"]) == (0, 2, 1)
+    assert counts["tables"]["positives of the others"] == {"given": 2, "kept": 1, "dropped": {"round_trip": 1}}
 
 
 def test_a_pair_in_doubt_is_no_negative_either(run: Run, tmp_path: Path) -> None:
