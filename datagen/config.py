@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from string import Formatter
 from typing import Any, Literal, Self
@@ -20,16 +21,26 @@ from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig
 from datagen.errors import ConfigError, unknown_choice
 from datagen.settings import Settings, Share
 
-StageName = Literal["clean", "brainstorm", "generate", "embed", "mine", "denoise", "export"]
+StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "export"]
 MarginPolicy = Literal["adaptive", "relative", "absolute"]
 PositiveScore = Literal["min", "own", "quantile"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
-STAGE_ORDER: tuple[StageName, ...] = ("clean", "brainstorm", "generate", "embed", "mine", "denoise", "export")
+STAGE_ORDER: tuple[StageName, ...] = (
+    "clean",
+    "brainstorm",
+    "generate",
+    "embed",
+    "verify",
+    "mine",
+    "denoise",
+    "export",
+)
 BRAINSTORM_STAGES: tuple[StageName, ...] = ("clean", "brainstorm")
 GENERATE_STAGES: tuple[StageName, ...] = ("clean", "brainstorm", "generate")
-MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "mine", "denoise", "export")
+MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "export")
 DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.5, "relative": 0.05, "absolute": 0.05}
+ROUND_TRIP_RANK, ROUND_TRIP_SHARE = 20, 0.001
 
 
 class InputConfig(Settings):
@@ -119,6 +130,23 @@ class TeacherConfig(Settings):
         if "text" not in named or named - {"title", "text"}:
             raise ValueError(f"{template!r} must name {{text}} and may name {{title}}, nothing else")
         return template
+
+
+class VerifyConfig(Settings):
+    """Which of the rows that a generator wrote the teacher believes."""
+
+    enabled: bool = Field(default=True, description="whether rows that were generated are checked before mining")
+    round_trip_rank: int | None = Field(
+        default=None,
+        ge=1,
+        description="rank among all documents that the passage of a generated query must reach (default: 20, or 0.1 % "
+        "of the documents where that is more)",
+    )
+
+    def resolved_rank(self, n_documents: int) -> int:
+        """The rank wanted in a corpus of this size, at most that size."""
+        default = max(ROUND_TRIP_RANK, math.ceil(ROUND_TRIP_SHARE * n_documents))
+        return min(self.round_trip_rank or default, n_documents)
 
 
 class MineConfig(Settings):
@@ -225,6 +253,7 @@ class RunConfig(Settings):
     generate: GenerateConfig = GenerateConfig()
     llm: LLMConfig = LLMConfig()
     teacher: TeacherConfig = TeacherConfig()
+    verify: VerifyConfig = VerifyConfig()
     mine: MineConfig = MineConfig()
     denoise: DenoiseConfig = DenoiseConfig()
     export: ExportConfig = ExportConfig()
@@ -248,7 +277,11 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _queries_from_somewhere(self) -> Self:
-        if not self.input.has_queries and {"embed", "mine"} & set(self.stages) and "generate" not in self.stages:
+        if (
+            not self.input.has_queries
+            and {"embed", "verify", "mine"} & set(self.stages)
+            and "generate" not in self.stages
+        ):
             raise ValueError(
                 "the input has passages but no queries to mine negatives for: give `queries` and `qrels`, or `pairs`, "
                 "or `beir`; or have queries written first (`datagen generate`, then `mine-negatives --run`)"

@@ -5,7 +5,8 @@
     brainstorm -                            tasks                          LLM
     generate   corpus, queries, pairs, tasks  the same with what is new    LLM
     embed      corpus, queries              (vectors, in the cache)        teacher
-    mine       corpus, queries, pairs       candidates (the ledger)        teacher vectors, index
+    verify     corpus, queries, pairs       queries, pairs, dropped        teacher vectors, index
+    mine       those, dropped               candidates (the ledger)        teacher vectors, index
     denoise    ledger, queries, pairs       candidates, final decisions    reranker
     export     all of them                  train                          -
 
@@ -40,11 +41,12 @@ from datagen.stages.embed import Embed
 from datagen.stages.export import Export
 from datagen.stages.generate import Generate
 from datagen.stages.mine import Mine
+from datagen.stages.verify import Verify
 from datagen.tables import FORMAT_VERSION
 
 log = logging.getLogger(__name__)
 
-STAGES: tuple[Stage, ...] = (Clean(), Brainstorm(), Generate(), Embed(), Mine(), Denoise(), Export())
+STAGES: tuple[Stage, ...] = (Clean(), Brainstorm(), Generate(), Embed(), Verify(), Mine(), Denoise(), Export())
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def _chain(config: RunConfig, until: StageName | None) -> list[Stage]:
     wanted = set(config.resolved_stages[: 1 + config.resolved_stages.index(until)] if until else config.resolved_stages)
     if not config.denoise.enabled:
         wanted.discard("denoise")
+    if not config.verify.enabled or "generate" not in config.resolved_stages:
+        wanted.discard("verify")
     if wanted & {"brainstorm"} and not _has_brainstorm(config):
         wanted.discard("brainstorm")
     return [stage for stage in STAGES if stage.name in wanted]

@@ -14,6 +14,9 @@ DECISION_NEGATIVE = "negative"
 DECISION_IGNORED = "ignored"
 DECISION_POSITIVE = "positive"
 
+GENERATED = "generated"
+"""The origin of a query, and the source of a pair, that a generator wrote."""
+
 GENERATED_ORIGIN = "generate:"
 """How the origin of a passage begins that a generator wrote."""
 

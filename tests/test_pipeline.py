@@ -260,8 +260,17 @@ def test_generate_then_mine_in_the_same_folder(configure: Callable[..., RunConfi
     queries = shards.read(generated.out / "queries").height
     assert queries > 0
     result = pipeline.run(generated)
-    assert [record.name for record in result.records] == ["clean", "generate", "embed", "mine", "denoise", "export"]
-    assert shards.read(generated.out / "train").height == queries
+    assert [record.name for record in result.records] == [
+        "clean",
+        "generate",
+        "embed",
+        "verify",
+        "mine",
+        "denoise",
+        "export",
+    ]
+    dropped = {record.name: record.counts for record in result.records}["verify"]["queries_dropped"]
+    assert shards.read(generated.out / "train").height == queries - dropped > 0
 
 
 def _start(config: RunConfig, folder: Path) -> subprocess.Popen[bytes]:

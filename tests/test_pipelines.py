@@ -37,7 +37,7 @@ def test_quickstart_needs_nothing_from_outside() -> None:
 
 
 def test_mine_only_generates_nothing() -> None:
-    assert _load("mine_only").resolved_stages == MINE_STAGES
+    assert set(MINE_STAGES) - set(_load("mine_only").resolved_stages) == {"verify"}
     assert set(GENERATE_STAGES) - set(MINE_STAGES) == {"brainstorm", "generate"}
 
 

@@ -92,7 +92,7 @@ class Registry:
         elif stage == "embed" and not is_user_class(self._config.teacher.model):
             find_model(self._config.teacher.model, self._config.teacher.revision)
             _module("teacher_st")
-        elif stage == "mine":
+        elif stage in ("verify", "mine"):
             self.index(1)
         elif stage == "denoise" and not self._is_users_reranker:
             kind, model, revision = self._reranker_model()

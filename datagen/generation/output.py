@@ -14,7 +14,7 @@ from datagen.generation.slots import digest
 from datagen.generation.tally import Tally
 from datagen.generation.words import normalise
 from datagen.json_text import dump_json
-from datagen.tables import GENERATED_ORIGIN, SCHEMAS
+from datagen.tables import GENERATED, GENERATED_ORIGIN, SCHEMAS
 
 DUPLICATE_QUERY = "duplicate_query"
 GROWING = ("corpus", "queries", "pairs")
@@ -22,7 +22,6 @@ GROWING = ("corpus", "queries", "pairs")
 STAGE = "generate"
 
 _ROWS_PER_PART = 10_000
-_SOURCE = "generated"
 _POSITIVE_MARK, _NEGATIVE_MARK, _DERIVED_MARK = "p", "n", "cloze"
 
 
@@ -164,7 +163,7 @@ def _query(outcome: Outcome) -> dict[str, object]:
         "query": written.query if written else "",
         "instruction": written.instruction if written else None,
         "language": outcome.languages[0],
-        "origin": _SOURCE,
+        "origin": GENERATED,
         "slots": as_json(slots),
         "generator": outcome.generator,
     }
@@ -185,7 +184,7 @@ def _pairs(outcome: Outcome) -> Iterator[dict[str, object]]:
 
 
 def _pair(query_id: str, doc_id: str, relevance: float = 1.0) -> dict[str, object]:
-    return {"query_id": query_id, "doc_id": doc_id, "relevance": relevance, "source": _SOURCE}
+    return {"query_id": query_id, "doc_id": doc_id, "relevance": relevance, "source": GENERATED}
 
 
 def _passages(outcome: Outcome) -> Iterator[dict[str, object]]:

@@ -38,6 +38,8 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "bad_request": ("the server could not take the question", "datagen why"),
     "timed_out": ("no answer in time, again and again", "llm.timeout_seconds, datagen retry"),
     "server_error": ("the server failed on it, again and again", "llm.max_failures, datagen retry"),
+    "round_trip": ("the teacher does not find its passage among the first", "verify.round_trip_rank"),
+    "negative_above_positive": ("the teacher puts the written negative above the positive", "verify.enabled"),
     "selected": ("negative of its query", "--num-negatives"),
     "surplus": ("could be a negative, better ones were enough", "--num-negatives"),
     "known_positive": ("labelled relevant in the input", ""),

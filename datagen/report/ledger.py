@@ -39,9 +39,9 @@ def count_ledger(folder: Path, n_queries: int, wanted: int) -> Counts:
         "queries_short": len(per_query) - full,
         "queries_without_negatives": n_queries - len(per_query),
         "reasons": dict(zip(reasons["reason"], reasons["len"], strict=True)),
-        "rank_of_negatives": _quantiles(negatives, "rank"),
-        "teacher_score_of_negatives": _quantiles(negatives, "teacher_score"),
-        "teacher_score_of_positives": _quantiles(ledger.filter(IS_POSITIVE), "teacher_score"),
+        "rank_of_negatives": quantiles(negatives, "rank"),
+        "teacher_score_of_negatives": quantiles(negatives, "teacher_score"),
+        "teacher_score_of_positives": quantiles(ledger.filter(IS_POSITIVE), "teacher_score"),
     }
 
 
@@ -68,6 +68,7 @@ def short_queries(ledger: pl.LazyFrame, queries: pl.DataFrame, wanted: int) -> p
     return filled.filter(pl.col("negatives") < wanted).collect()
 
 
-def _quantiles(rows: pl.LazyFrame, column: str) -> dict[str, float]:
+def quantiles(rows: pl.LazyFrame, column: str) -> dict[str, float]:
+    """The quantiles of a column that a report shows, by name such as "50%"; none where there are no rows."""
     values = rows.select([pl.col(column).quantile(q, "nearest").alias(f"{q:.0%}") for q in QUANTILES]).collect()
     return {name: round(float(value), 4) for name, value in values.row(0, named=True).items() if value is not None}

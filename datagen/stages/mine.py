@@ -6,7 +6,7 @@ with the next block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from datagen import shards
-from datagen.backends.protocols import Backends, Float32, Int64, Role, SearchIndex
+from datagen.backends.protocols import Backends, Float32, Int64, Role
 from datagen.config import RunConfig, StageName
 from datagen.documents import cut_from_same, join_parents, render_documents, text_groups
 from datagen.mining import Found, Miner
@@ -26,16 +26,16 @@ from datagen.selection.select import Reason, choose_top
 from datagen.stages.base import Work
 from datagen.storage import make_folder
 from datagen.tables import DECISION_IGNORED, DECISION_NEGATIVE
-from datagen.vectors import TextVectors, open_vectors
+from datagen.vectors import TextVectors, fill_index, open_vectors
 
-_ADD_BLOCK = 65_536
+_PAIR = ("query_id", "doc_id")
 
 
 class Mine:
     """Reads corpus, queries and pairs; writes the ledger of candidates."""
 
     name: StageName = "mine"
-    reads = ("corpus", "queries", "pairs")
+    reads = ("corpus", "queries", "pairs", "dropped")
     writes = ("candidates",)
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
@@ -138,11 +138,14 @@ def _prepare(work: Work) -> MiningTask:
     query_vectors, query_places = _ensure(work, queries["query"], "query")
     text_group, query_group = text_groups(documents, queries["query"])
     document_group = join_parents(text_group, corpus)
-    pairs = _positive_pairs(work, queries["query_id"], corpus["doc_id"])
-    closure = build_closure(pairs, query_group.to_numpy(), document_group.to_numpy(), _kin(pairs, corpus))
+    pairs = _numbered(_positive_pairs(work), queries["query_id"], corpus["doc_id"])
+    doubted = _numbered(_doubted_pairs(work), queries["query_id"], corpus["doc_id"])
+    kin = _kin(pairs, corpus)
+    aside = np.r_[kin[0], doubted[0]], np.r_[kin[1], doubted[1]]
+    closure = build_closure(pairs, query_group.to_numpy(), document_group.to_numpy(), aside)
     vectors_of = partial(_vectors_of, document_vectors, document_places)
     sample = vectors_of(_sample(len(corpus), work.config.mine.reference_sample, work.config.seed))
-    index = _build_index(work, vectors_of, len(corpus), document_vectors.dim)
+    index = fill_index(work.backends, vectors_of, len(corpus), document_vectors.dim, work.progress)
     miner = Miner(work.config.mine, _wanted(work.config), index, len(corpus), vectors_of, sample)
     return MiningTask(miner, closure, query_vectors, query_places, queries["query_id"], corpus["doc_id"])
 
@@ -157,9 +160,19 @@ def _vectors_of(vectors: TextVectors, places: Int64, documents: Int64) -> Float3
     return vectors.take(places[documents])
 
 
-def _positive_pairs(work: Work, query_ids: pl.Series, document_ids: pl.Series) -> tuple[Int64, Int64]:
-    """Query number and document number of each known positive."""
-    pairs = work.read("pairs", ["query_id", "doc_id", "relevance"]).filter(pl.col("relevance") > 0)
+def _positive_pairs(work: Work) -> pl.DataFrame:
+    return work.read("pairs", ["query_id", "doc_id", "relevance"]).filter(pl.col("relevance") > 0)
+
+
+def _doubted_pairs(work: Work) -> pl.DataFrame:
+    """Positives that were set aside before this stage because the teacher does not find them: no negatives either."""
+    doubted = work.read("dropped").filter(pl.col("stage") == "verify", pl.col("reason") == "round_trip")
+    ids = doubted.select(pl.col("payload").str.json_path_match(f"$.{name}").alias(name) for name in _PAIR)
+    return ids.drop_nulls()
+
+
+def _numbered(pairs: pl.DataFrame, query_ids: pl.Series, document_ids: pl.Series) -> tuple[Int64, Int64]:
+    """Query number and document number of each pair."""
     queries = pl.DataFrame({"query_id": query_ids}).with_row_index("query")
     documents = pl.DataFrame({"doc_id": document_ids}).with_row_index("document")
     joined = pairs.join(queries, on="query_id").join(documents, on="doc_id")
@@ -177,13 +190,3 @@ def _sample(n_documents: int, size: int, seed: int) -> Int64:
     if n_documents <= size:
         return np.arange(n_documents)
     return np.sort(np.random.default_rng(seed).choice(n_documents, size, replace=False))
-
-
-def _build_index(work: Work, vectors_of: Callable[[Int64], Float32], n_documents: int, dim: int) -> SearchIndex:
-    index = work.backends.index(dim)
-    with work.progress.step("index", n_documents, "documents") as advance:
-        for begin in range(0, n_documents, _ADD_BLOCK):
-            numbers = np.arange(begin, min(begin + _ADD_BLOCK, n_documents))
-            index.add(vectors_of(numbers))
-            advance(len(numbers))
-    return index

@@ -1,0 +1,235 @@
+"""Verify: does the teacher find the passage again that a query was written from?
+
+Round-trip consistency, from Promptagator (arXiv 2209.11755) and KaLM-Embedding (arXiv 2501.01028): a query that a
+generator wrote is kept if its passage is among the k nearest documents. There k was 1 and 20 in one fixed corpus; what
+a rank means depends on how many documents compete, so here k grows with the corpus. A negative that was written for a
+query must score below the positive, or the teacher would be trained against what it has good reason to believe.
+
+What the user brought is never judged: only generated queries, and negatives that a generator wrote.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from datagen import shards
+from datagen.backends.protocols import Backends, Float32, Int64, Role, SearchIndex
+from datagen.config import RunConfig, StageName
+from datagen.documents import render_documents
+from datagen.errors import BackendError, InputError
+from datagen.report.ledger import quantiles
+from datagen.run_folder import Counts
+from datagen.selection.arrays import pair_products
+from datagen.stages.base import Work
+from datagen.tables import GENERATED
+from datagen.vectors import TextVectors, fill_index, open_vectors
+
+ROUND_TRIP = "round_trip"
+NEGATIVE_ABOVE_POSITIVE = "negative_above_positive"
+ROWS_PER_PART = 100_000
+
+_TOLERANCE = 1e-5
+"""Scores so close are one: the search and the product of two vectors round apart."""
+
+
+class Verify:
+    """Reads corpus, queries and pairs; writes queries and pairs without what fails, and what failed."""
+
+    name: StageName = "verify"
+    reads = ("corpus", "queries", "pairs")
+    writes = ("queries", "pairs", "dropped")
+
+    def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
+        """The rank asked for."""
+        return config.verify.model_dump(mode="json", exclude={"enabled"})
+
+    def run(self, work: Work) -> Counts:
+        """Rank, compare and write; checked and dropped per reason, quantiles of the rank of the positives.
+
+        Where nothing was generated, nothing is written: the tables stay those of the stages before.
+
+        Raises:
+            InputError: no query is left.
+            BackendError: the index gave scores that are not finite.
+        """
+        queries, pairs = work.read("queries"), work.read("pairs").with_row_index("pair")
+        corpus = work.read("corpus", ["doc_id", "title", "text"])
+        wanted = work.config.verify.resolved_rank(len(corpus))
+        checked = _pairs_to_check(queries, pairs, corpus["doc_id"])
+        if checked.is_empty():
+            return {"queries_checked": 0, "negatives_checked": 0}
+        judged = _judge(pl.concat(_score(work, queries["query"], corpus, checked, wanted)))
+        lost_queries = judged.filter("query_lost").select("query_id").unique()
+        kept = queries.join(lost_queries, on="query_id", how="anti", maintain_order="left")
+        if kept.is_empty():
+            raise InputError(
+                f"the teacher finds the passage of none of the {len(queries):,} generated queries among the first "
+                f"{wanted:,} documents: look at the queries, raise verify.round_trip_rank, or set verify.enabled=false"
+            )
+        failed = judged.filter(pl.col("query_lost") | pl.col("pair_lost") | pl.col("negative_above"))
+        left = pairs.join(failed, on="pair", how="anti", maintain_order="left").drop("pair")
+        for table, frame in (("queries", kept), ("pairs", left), ("dropped", _dropped(judged, queries, wanted))):
+            work.write(table, shards.slices(frame, ROWS_PER_PART))
+        return _counts(judged, wanted)
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """The vectors of a run, by number of query and document, and the index where ranks are wanted."""
+
+    queries: TextVectors
+    query_places: Int64
+    documents: TextVectors
+    document_places: Int64
+    index: SearchIndex | None
+    wanted: int
+
+    def score(self, pairs: pl.DataFrame) -> pl.DataFrame:
+        """Pairs of one block, ordered by query, with `score` and `rank` (0: not reached, or not asked for)."""
+        numbers, rows = np.unique(pairs["query"].to_numpy(), return_inverse=True)
+        documents, columns = np.unique(pairs["document"].to_numpy(), return_inverse=True)
+        queries = self.queries.take(self.query_places[numbers])
+        scores = pair_products(queries, self.documents.take(self.document_places[documents]), rows, columns)
+        ranks = self._ranks(queries, rows, scores)
+        return pairs.with_columns(pl.Series("score", scores), pl.Series("rank", ranks))
+
+    def _ranks(self, queries: Float32, rows: Int64, scores: Float32) -> Int64:
+        """One more than the documents that score higher; equal scores share the better rank."""
+        if self.index is None:
+            return np.zeros(len(rows), np.int64)
+        nearest, _ = self.index.search(queries, self.wanted)
+        if not np.isfinite(nearest).all():
+            raise BackendError("the search gave scores that are not finite: try --dtype float32 or another teacher")
+        ranks = 1 + (nearest[rows] > scores[:, None] + _TOLERANCE).sum(axis=1, dtype=np.int64)
+        return np.where(ranks <= self.wanted, ranks, 0)
+
+
+def _pairs_to_check(queries: pl.DataFrame, pairs: pl.DataFrame, document_ids: pl.Series) -> pl.DataFrame:
+    """The pairs of generated queries and of queries with a written negative, by query, with the numbers of both."""
+    of_query = queries.select("query_id", generated=pl.col("origin") == GENERATED).with_row_index("query")
+    of_document = document_ids.alias("doc_id").to_frame().with_row_index("document")
+    positive = pl.col("relevance") > 0
+    numbered = pairs.join(of_query, on="query_id").join(of_document, on="doc_id")
+    marked = numbered.with_columns(
+        pl.col("query", "document").cast(pl.Int64),
+        positive=positive,
+        written_negative=~positive & (pl.col("source") == GENERATED),
+    )
+    concerned = pl.col("generated") | pl.col("written_negative").any().over("query")
+    return marked.filter(concerned).sort("query", "pair")
+
+
+def _score(
+    work: Work, texts: pl.Series, corpus: pl.DataFrame, checked: pl.DataFrame, wanted: int
+) -> Iterator[pl.DataFrame]:
+    """The checked pairs with score and rank, block by block; queries that were not generated are not ranked."""
+    query_vectors, query_places = _ensure(work, texts, "query")
+    documents = render_documents(corpus, work.config.teacher.document_template)
+    document_vectors, places = _ensure(work, documents, "document")
+    plain = _Teacher(query_vectors, query_places, document_vectors, places, None, wanted)
+    yield from _blocks(work, plain, checked.filter(~pl.col("generated")))
+    generated = checked.filter("generated")
+    if len(generated):
+        vectors_of = partial(_vectors_of, document_vectors, places)
+        index = fill_index(work.backends, vectors_of, len(corpus), document_vectors.dim, work.progress)
+        ranking = _Teacher(query_vectors, query_places, document_vectors, places, index, wanted)
+        yield from _blocks(work, ranking, generated)
+
+
+def _blocks(work: Work, teacher: _Teacher, pairs: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    numbers = pairs["query"].unique().sort().to_numpy()
+    firsts = numbers[:: work.config.mine.query_block]
+    edges = [*pairs["query"].search_sorted(firsts).to_list(), len(pairs)]
+    with work.progress.step("verify", len(pairs), "pairs") as advance:
+        for begin, end in itertools.pairwise(edges):
+            yield teacher.score(pairs.slice(begin, end - begin))
+            advance(end - begin)
+
+
+def _ensure(work: Work, texts: pl.Series, role: Role) -> tuple[TextVectors, Int64]:
+    vectors = open_vectors(work.config, work.backends, role)
+    places, _ = vectors.ensure(texts, work.backends.teacher, work.progress)
+    return vectors, places
+
+
+def _vectors_of(vectors: TextVectors, places: Int64, documents: Int64) -> Float32:
+    return vectors.take(places[documents])
+
+
+def _judge(scored: pl.DataFrame) -> pl.DataFrame:
+    """The pairs with what is wrong with each, and the score of the best positive left to its query."""
+    missed = pl.col("generated") & pl.col("positive") & (pl.col("rank") == 0)
+    found = pl.col("positive") & ~pl.col("missed")
+    above = pl.col("written_negative") & (pl.col("score") >= pl.col("positive_score"))
+    return (
+        scored.sort("pair")
+        .with_columns(missed=missed)
+        .with_columns(
+            query_lost=pl.col("missed").any().over("query") & ~found.any().over("query"),
+            positive_score=pl.col("score").filter(found).max().over("query"),
+        )
+        .with_columns(
+            pair_lost=pl.col("missed") & ~pl.col("query_lost"),
+            negative_above=above.fill_null(False) & ~pl.col("query_lost"),
+        )
+    )
+
+
+def _dropped(judged: pl.DataFrame, queries: pl.DataFrame, wanted: int) -> pl.DataFrame:
+    """Queries whose passages were all missed, keyed by query_id, then single pairs, keyed by both ids."""
+    lost = judged.filter(pl.col("query_lost") & pl.col("positive"))
+    positives = lost.group_by("query_id", maintain_order=True).agg(positives=pl.struct("doc_id", "rank", "score"))
+    texts = queries.select("query_id", "query")
+    whole = positives.join(texts, on="query_id", how="left", maintain_order="left").with_columns(wanted_rank=wanted)
+    pair = pl.concat_str("query_id", "doc_id", separator="\t")
+    single = judged.with_columns(wanted_rank=wanted)
+    missed = ["query_id", "doc_id", "rank", "score", "wanted_rank"]
+    compared = ["query_id", "doc_id", "score", "positive_score"]
+    return pl.concat(
+        [
+            _drop(whole, pl.col("query_id"), ROUND_TRIP, ["query", "positives", "wanted_rank"]),
+            _drop(single.filter("pair_lost"), pair, ROUND_TRIP, missed),
+            _drop(single.filter("negative_above"), pair, NEGATIVE_ABOVE_POSITIVE, compared),
+        ]
+    )
+
+
+def _drop(rows: pl.DataFrame, key: pl.Expr, reason: str, payload: list[str]) -> pl.DataFrame:
+    return rows.select(
+        stage=pl.lit(Verify.name), key=key, reason=pl.lit(reason), payload=pl.struct(payload).struct.json_encode()
+    )
+
+
+def _counts(judged: pl.DataFrame, wanted: int) -> Counts:
+    per_query = judged.group_by("query_id").agg(pl.col("generated").first(), pl.col("query_lost").first())
+    positives = judged.filter(pl.col("generated") & pl.col("positive"))
+    ranks = positives.select(rank=pl.when(pl.col("rank") == 0).then(wanted + 1).otherwise("rank"))
+    queries = int(per_query["generated"].sum()), int(per_query["query_lost"].sum())
+    pairs = len(positives), int(judged["pair_lost"].sum())
+    negatives = int(judged["written_negative"].sum()), int(judged["negative_above"].sum())
+    told = {
+        "generated queries": (*queries, ROUND_TRIP),
+        "positives of the others": (pairs[0] - int(positives["query_lost"].sum()), pairs[1], ROUND_TRIP),
+        "written negatives": (*negatives, NEGATIVE_ABOVE_POSITIVE),
+    }
+    return {
+        "wanted_rank": wanted,
+        "queries_checked": queries[0],
+        "queries_dropped": queries[1],
+        "positives_checked": pairs[0],
+        "positives_dropped": pairs[1],
+        "negatives_checked": negatives[0],
+        "negatives_dropped": negatives[1],
+        "rank_of_positives": quantiles(ranks.lazy(), "rank"),
+        "tables": {
+            name: {"given": given, "kept": given - lost, "dropped": {reason: lost} if lost else {}}
+            for name, (given, lost, reason) in told.items()
+        },
+    }
