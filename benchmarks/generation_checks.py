@@ -18,8 +18,8 @@ from pathlib import Path
 
 from benchmarks.planted import NONE, Row, foreign_rows, plant_faults, read_rows
 from datagen.config_novelty import NoveltySettings
-from datagen.generation.novelty import Novelty
-from datagen.generation.recipe_checks import Check
+from datagen.generation.novelty.gate import Novelty
+from datagen.generation.recipes.checks import Check
 
 CHECKS = (
     Check(reason="copies_passage", field="query", longest_copy=0.8),

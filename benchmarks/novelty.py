@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datagen.config_novelty import NoveltySettings
-from datagen.generation.collapse import CollapseWatch
-from datagen.generation.english import FUNCTION_WORDS
-from datagen.generation.novelty import Novelty
+from datagen.generation.extractive.english import FUNCTION_WORDS
+from datagen.generation.novelty.collapse import CollapseWatch
+from datagen.generation.novelty.gate import Novelty
 
 Edit = Callable[[list[str], random.Random, list[str]], list[str]]
 GROUP = 64

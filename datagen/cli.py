@@ -150,7 +150,7 @@ def list_recipes(ctx: typer.Context, prompts: options.Prompts = None) -> None:
     """List the recipes: what language models can be asked for."""
     if ctx.invoked_subcommand is None:
         with _speaking(quiet=False, log_file=None):
-            from datagen.generation.recipes import list_recipes, load_recipe
+            from datagen.generation.recipes.load import list_recipes, load_recipe
 
             for name in list_recipes(prompts):
                 typer.echo(f"{name:16} {load_recipe(name, prompts).spec.description}")
@@ -164,9 +164,9 @@ def show_recipe(
 ) -> None:
     """Show slots and weights, a rendered prompt, the expected answer and what a row costs."""
     with _speaking(quiet=False, log_file=None):
-        from datagen.generation.prices import load_prices
-        from datagen.generation.recipe_show import describe_recipe
-        from datagen.generation.recipes import load_recipe
+        from datagen.generation.recipes.load import load_recipe
+        from datagen.generation.recipes.show import describe_recipe
+        from datagen.generation.runtime.prices import load_prices
 
         prices = load_prices()
         typer.echo(describe_recipe(load_recipe(name, prompts), prices.find(llm) if llm else None, prices.currency))

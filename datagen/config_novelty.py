@@ -12,6 +12,9 @@ from datagen.settings import Settings, Share
 class NoveltySettings(Settings):
     """What is too close to what the run has already, and when writing has collapsed."""
 
+    enabled: bool = Field(
+        default=True, description="refuse near-duplicates and watch for a collapse; exact repeats are always refused"
+    )
     exact_words: int = Field(
         default=2, ge=0, le=20, description="texts of at most so many words are refused only where they are repeated"
     )

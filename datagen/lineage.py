@@ -12,12 +12,12 @@ from datagen import shards
 from datagen.config import RunConfig, build_config
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import InputError, RunFolderError
-from datagen.generation import loop
-from datagen.generation.journal import open_journal
 from datagen.generation.outcome import Outcome
-from datagen.generation.recipes import load_recipe
+from datagen.generation.recipes.load import load_recipe
 from datagen.generation.row_sources import RowSources
 from datagen.generation.rows import Turn, as_text
+from datagen.generation.runtime import loop
+from datagen.generation.runtime.journal import open_journal
 from datagen.generation.session import Session, Settings
 from datagen.generation.tasks import read_tasks
 from datagen.run_folder import RunFolder

@@ -17,12 +17,12 @@ from datagen.backends.registry import Registry
 from datagen.config import RunConfig, StageName
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import ConfigError
-from datagen.generation import loop
-from datagen.generation.journal import open_journal
 from datagen.generation.outcome import Outcome, PlannedRow
-from datagen.generation.recipes import load_recipe
+from datagen.generation.recipes.load import load_recipe
 from datagen.generation.row_sources import RowSources
 from datagen.generation.rows import as_text
+from datagen.generation.runtime import loop
+from datagen.generation.runtime.journal import open_journal
 from datagen.generation.session import Session, Settings
 from datagen.generation.tasks import read_tasks
 from datagen.run_folder import open_run

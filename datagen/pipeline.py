@@ -29,7 +29,7 @@ from datagen.backends.registry import Registry
 from datagen.config import STAGE_ORDER, RunConfig, StageName, fingerprint
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import RunFolderError
-from datagen.generation.recipes import load_recipe
+from datagen.generation.recipes.load import load_recipe
 from datagen.progress import Progress, SilentProgress
 from datagen.report.card import write_report
 from datagen.run_folder import RunFolder, StageRecord, open_run

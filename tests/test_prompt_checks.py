@@ -8,10 +8,10 @@ from functools import cache
 
 import pytest
 
-from datagen.generation.ladder import read_answer
 from datagen.generation.outcome import Source
-from datagen.generation.recipe_format import IN_WORDS, VARIABLES
-from datagen.generation.recipes import Recipe, load_recipe
+from datagen.generation.reading.ladder import read_answer
+from datagen.generation.recipes.format import IN_WORDS, VARIABLES
+from datagen.generation.recipes.load import Recipe, load_recipe
 
 PASSAGE = (
     "Water boils at 100 °C at sea level. The higher the place, the lower the pressure of the air,\n"
@@ -180,7 +180,7 @@ def test_corpus_keeps_a_row_whose_span_is_not_in_the_passage(corpus: Recipe) -> 
     assert corpus.written(good, SOURCE).span == good["span"].replace("air, and", "air,\nand")
     bad = {"query": "q", "span": "water freezes"}
     assert (corpus.check(bad, SOURCE), corpus.written(bad, SOURCE).span) == ("", None)
-    assert corpus.left_out(bad, SOURCE) == ("span_not_in_passage",)
+    assert [check.reason for check in corpus.optional_faults(bad, SOURCE)] == list(("span_not_in_passage",))
 
 
 def test_corpus_schema_and_answer_model_agree(corpus: Recipe) -> None:

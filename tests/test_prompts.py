@@ -11,10 +11,10 @@ import pytest
 import yaml
 from jinja2 import meta
 
-from datagen.generation.ladder import read_answer
 from datagen.generation.outcome import Source
-from datagen.generation.recipe_format import IN_WORDS
-from datagen.generation.recipes import Recipe, list_recipes, load_recipe, shipped_prompts
+from datagen.generation.reading.ladder import read_answer
+from datagen.generation.recipes.format import IN_WORDS
+from datagen.generation.recipes.load import Recipe, list_recipes, load_recipe, shipped_prompts
 
 PROMPTS = shipped_prompts()
 NAMES = sorted(list_recipes())

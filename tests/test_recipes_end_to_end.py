@@ -14,7 +14,7 @@ import pytest
 
 from datagen import pipeline, shards
 from datagen.config import GENERATE_STAGES, build_config
-from datagen.generation.recipes import list_recipes, load_recipe, shipped_prompts
+from datagen.generation.recipes.load import list_recipes, load_recipe, shipped_prompts
 from tests.support.llm_server import Server, start_server
 
 NUM = 60

@@ -34,7 +34,7 @@ from datagen.backends.openai_http import Connection, adapt, find_dialect
 from datagen.backends.protocols import LLMReply, LLMRequest, Notes
 from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ThrottledError
-from datagen.generation.journal import request_key
+from datagen.generation.runtime.journal import request_key
 
 BATCH_NOTE, FILE_NOTE = "batch", "batch-file"
 """Notes on batches by their id, and on files whose batch may or may not have been made, by their mark."""

@@ -13,7 +13,7 @@ from datagen.backends.protocols import LLM, Closing, Preflight, Reranker, Role, 
 from datagen.config import DenoiseConfig, RunConfig, StageName, TeacherConfig, fingerprint
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import BackendMissingError, ConfigError, unknown_choice
-from datagen.generation import loop
+from datagen.generation.runtime import loop
 
 _LLMS = {"openai": ("llm_openai", "load_openai"), "vllm": ("llm_vllm", "load_vllm")}
 _BATCH_LLMS = {"openai": ("llm_batch", "load_batch")}

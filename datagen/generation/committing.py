@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from datagen.generation.collapse import CollapseWatch
-from datagen.generation.novelty import Near, Novelty
+from datagen.generation.novelty.collapse import CollapseWatch
+from datagen.generation.novelty.gate import Near, Novelty
 from datagen.generation.outcome import NOT_ASKED, Outcome
 from datagen.generation.output import DUPLICATE_QUERY, Output
 from datagen.generation.session import Session
@@ -56,21 +56,25 @@ class Committer:
     async def flush(self) -> None:
         """Decide on all that was taken in."""
         group, self._group = self._group, []
-        for outcome in await self._others(group):
-            self._commit(outcome)
+        near = self._find_near(group)
+        for outcome in await self._others(group, near) if near else group:
+            self._commit(outcome, is_new=not near)
 
-    async def _others(self, group: Sequence[Outcome]) -> list[Outcome]:
-        """The group, with another outcome in the place of each that says what the run has already."""
+    def _find_near(self, group: Sequence[Outcome]) -> dict[str, Near]:
+        """Rows of a group that say what the run, or an earlier row of the group, has said already, by row id."""
+        if not self._novelty.settings.enabled:
+            return {}
         asking = [outcome for outcome in group if _query(outcome)]
         found = self._novelty.check(
             [_query(outcome) for outcome in asking], [outcome.source.doc_id for outcome in asking]
         )
+        return {outcome.row_id: said for outcome, said in zip(asking, found, strict=True) if said}
+
+    async def _others(self, group: Sequence[Outcome], near: Mapping[str, Near]) -> list[Outcome]:
+        """The group, with another outcome in the place of each that says what the run has already."""
         most = {"fine": GROUP, "rotate": TRIES_IN_ALARM, "stop": 0}[self._watch.state()]
-        close = ((outcome.row_id, said) for outcome, said in zip(asking, found, strict=True) if said)
-        near = dict(itertools.islice(close, most))
-        if not near:
-            return list(group)
-        return list(await asyncio.gather(*(self._other(outcome, near.get(outcome.row_id)) for outcome in group)))
+        tried = dict(itertools.islice(near.items(), most))
+        return list(await asyncio.gather(*(self._other(outcome, tried.get(outcome.row_id)) for outcome in group)))
 
     async def _other(self, outcome: Outcome, near: Near | None) -> Outcome:
         if near is None:
@@ -79,13 +83,16 @@ class Committer:
         other = await self._session.write_other(outcome, covered)
         return outcome if other.reason == NOT_ASKED else other
 
-    def _commit(self, outcome: Outcome) -> None:
+    def _commit(self, outcome: Outcome, *, is_new: bool) -> None:
         text, before = _query(outcome), self._output.accepted
-        near = self._novelty.check([text], [outcome.source.doc_id])[0] if text else None
+        near = self._novelty.check([text], [outcome.source.doc_id])[0] if text and not is_new else None
         if near and (near.reason != DUPLICATE_QUERY or near.of_key == EARLIER_RUN):
             outcome = replace(outcome, reason=near.reason)
         self._output.add(outcome)
-        accepted = self._output.accepted > before
+        if self._novelty.settings.enabled:
+            self._remember(outcome, text, near, accepted=self._output.accepted > before)
+
+    def _remember(self, outcome: Outcome, text: str, near: Near | None, *, accepted: bool) -> None:
         if accepted and text:
             self._novelty.add(text, outcome.source.doc_id)
         if text:

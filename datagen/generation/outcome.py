@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from datagen.generation.parsing import Written
+from datagen.generation.extractive.parsing import Written
 from datagen.generation.words import normalise
 
 NOT_ASKED = "not_asked"

@@ -10,7 +10,7 @@ from datagen.config_generate import GenerateConfig
 from datagen.errors import InputError
 from datagen.generation.outcome import PlannedRow, Source
 from datagen.generation.passages import count_pairs, count_passages, read_linked, read_pairs
-from datagen.generation.recipes import Recipe
+from datagen.generation.recipes.load import Recipe
 from datagen.generation.row_plan import find_row, numbered_row, plan_numbered, plan_rows
 
 PASSAGES, PAIRS = "passages", "pairs"

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling, Usage
 from datagen.config_generate import GenerateConfig, RetryRule
-from datagen.generation.asking import Ask
-from datagen.generation.ladder import Reading, read_answer
+from datagen.generation.extractive.parsing import Written
+from datagen.generation.extractive.plan import fault_of_query
 from datagen.generation.outcome import NOT_ASKED, Lineage, Outcome, PlannedRow, Source
-from datagen.generation.parsing import Written
-from datagen.generation.plan import fault_of_query
-from datagen.generation.prices import Price
-from datagen.generation.recipes import Recipe
+from datagen.generation.reading.ladder import Reading, read_answer
+from datagen.generation.recipes.load import Recipe
+from datagen.generation.runtime.asking import Ask
+from datagen.generation.runtime.prices import Price
 from datagen.generation.slots import digest
 from datagen.generation.tasks import Tasks
 
@@ -134,11 +134,12 @@ class RowWriter:
         reading = read_answer(reply.text, recipe.answer_model, reply.finish_reason)
         if reading.values is None:
             return Turn(request, reply, reading, reading.reason, reading.complaint)
-        written = recipe.written(reading.values, job.source, slots)
+        faults = recipe.optional_faults(reading.values, job.source, slots)
+        written = recipe.written(reading.values, job.source, slots, faults)
         reason = self._fault(job, written) or recipe.check(reading.values, job.source, slots)
         if reason:
             return Turn(request, reply, reading, reason, self._complaint(recipe, reason))
-        return Turn(request, reply, reading, "", "", written, recipe.left_out(reading.values, job.source, slots))
+        return Turn(request, reply, reading, "", "", written, tuple(check.reason for check in faults))
 
     def _fault(self, job: _Job, written: Written) -> str | None:
         """What the settings have against a query for a passage; a recipe for long ones has its own measure."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from datagen.generation.english import ABBREVIATIONS, LEANING_WORDS, OPENING_WORDS, one_of
+from datagen.generation.extractive.english import ABBREVIATIONS, LEANING_WORDS, OPENING_WORDS, one_of
 
 
 class Sentence(NamedTuple):

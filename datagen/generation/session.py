@@ -8,16 +8,16 @@ from typing import Any
 
 from datagen.backends.protocols import LLM, NoteTaker, Steady
 from datagen.config_generate import GenerateConfig, LLMConfig
-from datagen.generation.asking import Ask, Asker, JournalOnly
-from datagen.generation.flow import Flow
-from datagen.generation.journal import Journal
 from datagen.generation.outcome import Outcome, PlannedRow
-from datagen.generation.prices import load_prices
-from datagen.generation.recipes import Recipe
+from datagen.generation.recipes.load import Recipe
 from datagen.generation.rows import Generator, RowWriter
+from datagen.generation.runtime.asking import Ask, Asker, JournalOnly
+from datagen.generation.runtime.flow import Flow
+from datagen.generation.runtime.journal import Journal
+from datagen.generation.runtime.prices import load_prices
+from datagen.generation.runtime.spending import Spending
+from datagen.generation.runtime.stream import in_order
 from datagen.generation.slots import weighted_choice
-from datagen.generation.spending import Spending
-from datagen.generation.stream import in_order
 from datagen.generation.tasks import Tasks
 
 ACTIVE_PER_SLOT = 4

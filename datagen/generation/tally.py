@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from datagen.generation.english import FUNCTION_WORDS
+from datagen.generation.extractive.english import FUNCTION_WORDS
 from datagen.generation.outcome import Lineage, Outcome
 from datagen.generation.words import normalise
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from datagen.generation.english import FUNCTION_WORDS
+from datagen.generation.extractive.english import FUNCTION_WORDS
 
 _LETTER = r"[^\s\x00-\x2f:-@\[-`{-\xbf\xd7\xf7\u2000-\u206f\u20a0-\u20cf\u2190-\u2bff\u3000-\u303f\uff00-\uff0f।॥،؛؟]"
 WORD = re.compile(rf"{_LETTER}+(?:['’\-]{_LETTER}+)*")

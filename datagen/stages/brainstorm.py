@@ -10,14 +10,14 @@ from typing import Any
 from datagen.backends.protocols import Backends
 from datagen.config import RunConfig, StageName
 from datagen.errors import InputError
-from datagen.generation import loop
-from datagen.generation.journal import open_journal
-from datagen.generation.novelty import Novelty
+from datagen.generation.novelty.gate import Novelty
 from datagen.generation.outcome import Outcome
 from datagen.generation.output import GrowingTable, as_json
-from datagen.generation.recipes import Recipe, load_recipe
+from datagen.generation.recipes.load import Recipe, load_recipe
 from datagen.generation.row_plan import numbered_row
 from datagen.generation.rows import TASKS
+from datagen.generation.runtime import loop
+from datagen.generation.runtime.journal import open_journal
 from datagen.generation.session import Session, Settings
 from datagen.generation.slots import digest
 from datagen.progress import Advance

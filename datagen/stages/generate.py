@@ -17,17 +17,17 @@ from datagen.backends.protocols import LLM, Backends, CorpusReader, Float32, LLM
 from datagen.config import RunConfig, StageName
 from datagen.config_generate import EXTRACTIVE, GenerateConfig
 from datagen.errors import InputError, RunFolderError
-from datagen.generation import loop
-from datagen.generation.collapse import CollapseWatch
 from datagen.generation.committing import EARLIER_RUN, Committer
-from datagen.generation.journal import open_journal
-from datagen.generation.novelty import Novelty
+from datagen.generation.extractive.plan import Plan, check_kinds, write_queries
+from datagen.generation.novelty.collapse import CollapseWatch
+from datagen.generation.novelty.gate import Novelty
 from datagen.generation.outcome import PlannedRow
 from datagen.generation.output import GROWING, Output
 from datagen.generation.passages import count_passages, read_batches, read_queries
-from datagen.generation.plan import Plan, check_kinds, write_queries
-from datagen.generation.recipes import load_recipe
+from datagen.generation.recipes.load import load_recipe
 from datagen.generation.row_sources import RowSources
+from datagen.generation.runtime import loop
+from datagen.generation.runtime.journal import open_journal
 from datagen.generation.session import Session, Settings
 from datagen.generation.tally import Tally
 from datagen.generation.tasks import read_tasks

@@ -13,7 +13,7 @@ import pytest
 from datagen.backends.llm_batch import BATCH_NOTE, FILE_NOTE
 from datagen.backends.protocols import LLMReply, LLMRequest
 from datagen.errors import BackendError, StorageError
-from datagen.generation.journal import Journal, request_key
+from datagen.generation.runtime.journal import Journal, request_key
 from tests.support.batch_lane import (
     CANARY,
     KEY,
@@ -29,7 +29,7 @@ from tests.support.llm_server import ROOT, Server, start_server
 ASKS_TWENTY = """
 import sys
 from pathlib import Path
-from datagen.generation.journal import Journal
+from datagen.generation.runtime.journal import Journal
 from tests.support.batch_lane import ask_all, many, open_batch
 from tests.support.llm_server import Server
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from datagen.generation.answer_schema import OutputField, build_model, build_schema
-from datagen.generation.ladder import read_answer
+from datagen.generation.reading.ladder import read_answer
+from datagen.generation.recipes.answer_schema import OutputField, build_model, build_schema
 
 OUTPUT = {
     "query": OutputField(min_characters=2, max_characters=9, description="what is searched for"),

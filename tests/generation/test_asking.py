@@ -12,11 +12,11 @@ import pytest
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
 from datagen.config_generate import GenerateConfig, LLMConfig
 from datagen.errors import BackendError, StorageError, ThrottledError
-from datagen.generation.asking import Asker, JournalOnly
-from datagen.generation.flow import Flow
-from datagen.generation.journal import Journal, request_key
 from datagen.generation.outcome import NOT_ASKED
-from datagen.generation.spending import Spending
+from datagen.generation.runtime.asking import Asker, JournalOnly
+from datagen.generation.runtime.flow import Flow
+from datagen.generation.runtime.journal import Journal, request_key
+from datagen.generation.runtime.spending import Spending
 
 REQUEST = LLMRequest("r1", {}, ({"role": "user", "content": "Write."},))
 

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.generation.checks_copy import are_alike, find_quote, is_copied, leaks_label, longest_copy, split_words
+from datagen.generation.recipes.checks_copy import (
+    are_alike,
+    find_quote,
+    is_copied,
+    leaks_label,
+    longest_copy,
+    split_words,
+)
 
 PASSAGE = 'one  two\nthree "four" five–six'
 

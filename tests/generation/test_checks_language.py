@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from datagen.generation.checks_language import fits_passage, identify, is_in_language
-from datagen.generation.language_names import Language, find_language
+from datagen.generation.recipes.checks_language import fits_passage, identify, is_in_language
+from datagen.generation.recipes.language_names import Language, find_language
 
 QUERIES = {
     "de": "wie verlängere ich einen verlorenen Reisepass im Ausland",

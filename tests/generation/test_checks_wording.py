@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.generation.checks_wording import depends_on_passage, is_refusal
+from datagen.generation.recipes.checks_wording import depends_on_passage, is_refusal
 
 SETS = (
     "banking77",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from datagen.config_novelty import NoveltySettings
-from datagen.generation.collapse import CollapseWatch, State
-from datagen.generation.novelty import Novelty
+from datagen.generation.novelty.collapse import CollapseWatch, State
+from datagen.generation.novelty.gate import Novelty
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 SUBJECTS = [

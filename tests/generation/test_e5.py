@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from datagen.generation.ladder import read_answer
-from datagen.generation.language_names import find_language
 from datagen.generation.outcome import Source
-from datagen.generation.recipes import Recipe, load_recipe
+from datagen.generation.reading.ladder import read_answer
+from datagen.generation.recipes.language_names import find_language
+from datagen.generation.recipes.load import Recipe, load_recipe
 
 ROWS = [f"row {number}" for number in range(20_000)]
 CHI_SQUARE = {

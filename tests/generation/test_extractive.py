@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import datagen
-from datagen.generation.extractive import KINDS, WRITERS, Choice, Passage
-from datagen.generation.parsing import Written
+from datagen.generation.extractive.parsing import Written
+from datagen.generation.extractive.writers import KINDS, WRITERS, Choice, Passage
 from datagen.generation.words import WordStatistics, count_words, normalise, words
 
 SAMPLE = Path(datagen.__file__).parent / "data" / "medquad_sample.jsonl.gz"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from datagen.backends.protocols import LLMReply, Usage
 from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ThrottledError
-from datagen.generation.flow import Flow
+from datagen.generation.runtime.flow import Flow
 from tests.support.simulated_servers import (
     Down,
     MaxConcurrent,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling, Usage
 from datagen.errors import RunFolderError, StorageError
-from datagen.generation.journal import FILE, Journal, open_journal, request_key
+from datagen.generation.runtime.journal import FILE, Journal, open_journal, request_key
 
 REQUEST = LLMRequest("r1", {"a": "b"}, ({"role": "user", "content": "Write."},), Sampling(seed=1), {"type": "object"})
 REPLY = LLMReply("r1", '{"query": "x"}', finish_reason="length", usage=Usage(7, 3), latency_seconds=0.5)
@@ -93,7 +93,7 @@ def test_what_was_kept_is_there_after_a_sigkill(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib\n"
         "from datagen.backends.protocols import LLMReply\n"
-        "from datagen.generation.journal import Journal\n"
+        "from datagen.generation.runtime.journal import Journal\n"
         "async def main():\n"
         "    journal = Journal(pathlib.Path(sys.argv[1]))\n"
         "    for number in range(10**6):\n"

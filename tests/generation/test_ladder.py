@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, StrictStr
 
-from datagen.generation.broken_json import find_dirt
-from datagen.generation.faults import MAX_COMPLAINT
-from datagen.generation.ladder import CUT, MAX_CHARACTERS, read_answer
+from datagen.generation.reading.broken_json import find_dirt
+from datagen.generation.reading.faults import MAX_COMPLAINT
+from datagen.generation.reading.ladder import CUT, MAX_CHARACTERS, read_answer
 
 
 class Answer(BaseModel):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagen.generation.limiter import HOPELESS_ROWS, ROWS_OF_AN_OUTAGE, Breaker, InFlightLimit, RateBucket
+from datagen.generation.runtime.limiter import HOPELESS_ROWS, ROWS_OF_AN_OUTAGE, Breaker, InFlightLimit, RateBucket
 from tests.support.simulated_servers import (
     Down,
     Finished,

@@ -12,10 +12,10 @@ import pytest
 
 from datagen.backends.protocols import Float32
 from datagen.config_novelty import NoveltySettings
-from datagen.generation.band_index import BandIndex, hash_bands
-from datagen.generation.likeness import WordWeights, is_one_edit, make_grams, measure_likeness, split_terms
-from datagen.generation.novelty import Novelty
-from datagen.generation.vector_index import VectorIndex
+from datagen.generation.novelty.band_index import BandIndex, hash_bands
+from datagen.generation.novelty.gate import Novelty
+from datagen.generation.novelty.likeness import WordWeights, is_one_edit, make_grams, measure_likeness, split_terms
+from datagen.generation.novelty.vector_index import VectorIndex
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 ACCEPTED = "What are the treatments for hereditary pancreatitis in young children?"

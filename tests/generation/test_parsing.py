@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from datagen.generation.parsing import Unparsable, Written, format_reply, parse_reply
+from datagen.generation.extractive.parsing import Unparsable, Written, format_reply, parse_reply
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from datagen.backends.llm_extractive import ExtractiveLLM
 from datagen.backends.protocols import LLMReply, LLMRequest
 from datagen.config_generate import GenerateConfig
 from datagen.errors import ConfigError
+from datagen.generation.extractive.plan import Ask, Plan, Sample, check_kinds, write_queries
 from datagen.generation.outcome import Source
-from datagen.generation.plan import Ask, Plan, Sample, check_kinds, write_queries
 from datagen.generation.row_plan import row_id
 
 KIND_A, KIND_B, KIND_C = "keywords", "title_body", "inverse_cloze"

@@ -6,7 +6,7 @@ import pytest
 
 from datagen.backends.protocols import Usage
 from datagen.errors import ConfigError
-from datagen.generation.prices import Price, load_prices
+from datagen.generation.runtime.prices import Price, load_prices
 
 OWN = """
 as_of: 2026-11-01

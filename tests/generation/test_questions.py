@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from datagen.generation.questions import ask_all
+from datagen.generation.extractive.questions import ask_all
 from datagen.generation.sentences import split_sentences
 from datagen.generation.words import WordStatistics, count_words
 

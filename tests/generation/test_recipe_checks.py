@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from datagen.generation.outcome import Source
-from datagen.generation.recipe_checks import Check
+from datagen.generation.recipes.checks import Check
 
 PASSAGE = 'one  two\nthree "four" five–six'
 LONG = "The river Loire rises in the Massif Central and flows into the Atlantic Ocean near Saint-Nazaire."

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from datagen.errors import ConfigError
+from datagen.generation.extractive.parsing import Written
 from datagen.generation.outcome import Source
-from datagen.generation.parsing import Written
-from datagen.generation.recipes import Recipe, load_recipe
+from datagen.generation.recipes.load import Recipe, load_recipe
 
 Values = dict[str, Any]  # Any: YAML
 PART: Values = {

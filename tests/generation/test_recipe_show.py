@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from datagen.generation.prices import Price
-from datagen.generation.recipe_show import describe_recipe, estimate_tokens
-from datagen.generation.recipes import Recipe, list_recipes, load_recipe
+from datagen.generation.recipes.load import Recipe, list_recipes, load_recipe
+from datagen.generation.recipes.show import describe_recipe, estimate_tokens
+from datagen.generation.runtime.prices import Price
 
 SPEC = {
     "description": "a recipe of the tests",

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from datagen.errors import ConfigError
-from datagen.generation.recipe_slots import Choice, Slot, build_choices
+from datagen.generation.recipes.slot_choices import Choice, Slot, build_choices
 
 ROWS = [f"r{number}" for number in range(10_000)]
 MOST_OFF = 300

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from datagen.errors import ConfigError
-from datagen.generation.ladder import read_answer
+from datagen.generation.extractive.parsing import Written
 from datagen.generation.outcome import Source
-from datagen.generation.parsing import Written
-from datagen.generation.recipes import MAX_ECHO, Recipe, list_recipes, load_recipe
+from datagen.generation.reading.ladder import read_answer
+from datagen.generation.recipes.load import MAX_ECHO, Recipe, list_recipes, load_recipe
 
 Values = dict[str, Any]  # Any: YAML
 
@@ -183,8 +183,10 @@ def test_written_leaves_out_a_span_that_is_not_there_and_gives_others_as_they_st
     assert found == Written("q", None, "boils\nat 100 °C", "n")
     assert recipe.written({"query": "q", "span": 'The "higher" you'}, SOURCE).span == "The “higher” you"
     assert recipe.written({"query": "q", "span": "freezes at 0 °C"}, SOURCE).span is None
-    assert recipe.left_out({"query": "q", "span": "freezes at 0 °C"}, SOURCE) == ("no_quote",)
-    assert recipe.left_out({"query": "q", "span": None}, SOURCE) == ()
+    assert [
+        check.reason for check in recipe.optional_faults({"query": "q", "span": "freezes at 0 °C"}, SOURCE)
+    ] == list(("no_quote",))
+    assert [check.reason for check in recipe.optional_faults({"query": "q", "span": None}, SOURCE)] == list(())
     assert recipe.check({"query": "q", "span": "freezes at 0 °C"}, SOURCE) == ""
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.generation.stream import in_order
+from datagen.generation.runtime.stream import in_order
 
 
 class Work:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from datagen.generation.extractive.parsing import Written
 from datagen.generation.outcome import Outcome, PlannedRow, Source
-from datagen.generation.parsing import Written
 from datagen.generation.tally import Tally, lexical_overlap
 
 SOURCE = Source("d", "Gout", "Crystals of uric acid grow in the joints.", None)

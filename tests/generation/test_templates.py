@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from datagen.generation.templates import fenced
+from datagen.generation.recipes.templates import fenced
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from datagen.backends.openai_gatherer import BatchLimits
 from datagen.backends.protocols import LLMReply, LLMRequest, Notes
 from datagen.config_generate import LLMConfig
 from datagen.errors import StorageError
-from datagen.generation.journal import request_key
+from datagen.generation.runtime.journal import request_key
 from tests.support.llm_server import Server
 
 KEY = "sk-canary-1234567890abcdef"

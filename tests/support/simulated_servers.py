@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from datagen.generation.limiter import InFlightLimit
+from datagen.generation.runtime.limiter import InFlightLimit
 
 Draw = Callable[[], float]
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ import pytest
 
 from datagen.backends.protocols import Closing, LLMReply, LLMRequest, Preflight, Sampling, Steady
 from datagen.config_generate import LLMConfig
-from datagen.errors import BackendError, ConfigError, ModelLoadError
+from datagen.errors import BackendError, ConfigError, ModelLoadError, ThrottledError
 from tests.support.tiny_llama import ENDLESS, SCHEMA
 
 if TYPE_CHECKING:
@@ -112,6 +112,29 @@ def test_engine_lives_through_more_long_prompts_than_it_reads_at_once(
     replies = runner.run(all_of(engine, [ask(f"{n} {'fox ' * 150}", seed=n, max_tokens=4) for n in range(40)]))
     assert min(reply.usage.prompt_tokens for reply in replies) > 150
     assert {reply.error for reply in replies} == {None}
+
+
+def test_full_queue_asks_for_fewer_requests(
+    engine: VLLMEngine, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine._config.scheduler_config, "max_num_queued_reqs", 1)
+    both = [engine.complete(ask("passage", schema=SCHEMA)) for _ in range(2)]
+    found = runner.run(together(both))
+    assert [type(one) for one in found] == [LLMReply, ThrottledError]
+
+
+def test_failure_on_one_request_may_be_tried_again(
+    engine: VLLMEngine, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vllm.v1.engine.output_processor.OutputProcessor.add_request", fail)
+        with pytest.raises(BackendError, match="failed on a request: out of luck") as caught:
+            runner.run(engine.complete(ask("passage")))
+    assert caught.value.retryable
+    assert runner.run(engine.complete(ask("passage", schema=SCHEMA))).error is None
 
 
 def test_cancelled_request_leaves_the_engine_free(engine: VLLMEngine, runner: asyncio.Runner) -> None:
@@ -267,6 +290,10 @@ def ask(
 
 async def all_of(engine: VLLMEngine, requests: list[LLMRequest]) -> list[LLMReply]:
     return await asyncio.gather(*(engine.complete(request) for request in requests))
+
+
+async def together(answers: list[Coroutine[None, None, LLMReply]]) -> list[LLMReply | BaseException]:
+    return list(await asyncio.gather(*answers, return_exceptions=True))
 
 
 async def answers_while_killed(engine: VLLMEngine, processes: set[BaseProcess]) -> list[object]:

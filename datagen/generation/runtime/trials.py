@@ -1,6 +1,6 @@
 """Reads windows of finished requests, proposes lower limits, and keeps or undoes them.
 
-Part of `generation/limiter.py`, which applies them. What looks like too many open requests may be something else: a
+Part of `limiter.py`, which applies them. What looks like too many open requests may be something else: a
 server that refuses a third of all requests at random, answers of very different length. So a lower limit is first a
 trial. It stays if the refusals went away, or if as much work was done with it as before; else the old limit comes back,
 the share that was refused is taken as given, and the next trial of that kind waits longer.

@@ -18,8 +18,8 @@ from typing import Annotated, NamedTuple, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from datagen.errors import ConfigError, unknown_choice
+from datagen.generation.recipes.yaml_files import read_text
 from datagen.generation.slots import uniform
-from datagen.generation.yaml_files import read_text
 from datagen.settings import Settings, Share
 
 WORDING = "wording"

@@ -10,8 +10,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from datagen.generation.clauses import DATE, NUMBER, QUANTITY, Clause, as_topic, cut_clause, cut_rest, short_rest
-from datagen.generation.english import PAST_TENSES, PERSONAL_DEEDS, one_of
+from datagen.generation.extractive.clauses import (
+    DATE,
+    NUMBER,
+    QUANTITY,
+    Clause,
+    as_topic,
+    cut_clause,
+    cut_rest,
+    short_rest,
+)
+from datagen.generation.extractive.english import PAST_TENSES, PERSONAL_DEEDS, one_of
 from datagen.generation.sentences import Sentence
 from datagen.generation.words import WordStatistics, words
 

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from datagen.generation.broken_json import (
+from datagen.generation.reading.broken_json import (
     Object,
     clean,
     find_dirt,
@@ -27,7 +27,7 @@ from datagen.generation.broken_json import (
     whole_members,
     without_thoughts,
 )
-from datagen.generation.faults import Fault, fault_of_text, fault_of_values
+from datagen.generation.reading.faults import Fault, fault_of_text, fault_of_values
 
 Rung: TypeAlias = Literal["strict", "unwrapped", "balanced", "repaired", "salvaged"]
 

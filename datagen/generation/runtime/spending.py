@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
 from datagen.config_generate import GenerateConfig
 from datagen.errors import ConfigError
-from datagen.generation.prices import Price
+from datagen.generation.runtime.prices import Price
 
 BYTES_PER_TOKEN = 3
 """Few enough for a cautious guess: English has about four, Chinese about three."""

@@ -11,8 +11,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
-from datagen.generation.english import FUNCTION_WORDS
+from datagen.generation.extractive.english import FUNCTION_WORDS
 from datagen.generation.words import words
 
 _TELLING = frozenset(
@@ -105,7 +106,8 @@ def measure_likeness(first: frozenset[str], second: frozenset[str], weights: Wor
     shared = math.fsum(map(weights.weight, first & second))  # the order of a set must not decide
     left, right = first - second, second - first
     apart = math.fsum(map(weights.cost, left ^ right))
-    if left and right and max(len(left), len(right)) <= _MOST_APART:
+    mostly_shared = 2 * len(first & second) >= min(len(first), len(second))  # one has slips in some words, not in most
+    if left and right and mostly_shared and max(len(left), len(right)) <= _MOST_APART:
         for term, other in _pair_slips(left, right, weights):
             shared += SLIP_SHARE * max(weights.weight(term), weights.weight(other))
             apart -= SLIP_SHARE * (weights.cost(term) + weights.cost(other))
@@ -157,6 +159,7 @@ def _is_slip(first: str, second: str, weights: WordWeights) -> bool:
     return min(weights.count(first), weights.count(second)) <= 1 and is_one_edit(first, second)
 
 
+@lru_cache(maxsize=1 << 16)
 def _is_mark(term: str) -> bool:
     if len(term) > _LONGEST_WORD_MARK and term.isalpha():
         return False

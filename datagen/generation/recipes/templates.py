@@ -15,7 +15,7 @@ from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from datagen.errors import ConfigError, some_of
-from datagen.generation.broken_json import clean
+from datagen.generation.reading.broken_json import clean
 from datagen.generation.slots import digest
 
 ENDING = ".j2"

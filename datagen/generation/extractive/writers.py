@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from datagen.generation.english import LEAD_INS, WEAK_ENDINGS, one_of
-from datagen.generation.parsing import Written
-from datagen.generation.questions import ask_all
+from datagen.generation.extractive.english import LEAD_INS, WEAK_ENDINGS, one_of
+from datagen.generation.extractive.parsing import Written
+from datagen.generation.extractive.questions import ask_all
 from datagen.generation.sentences import Sentence, cut_out, split_sentences, tidy
 from datagen.generation.slots import shuffled, uniform
 from datagen.generation.words import WordStatistics, words

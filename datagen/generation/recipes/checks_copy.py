@@ -11,7 +11,7 @@ import re
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from datagen.generation.english import FUNCTION_WORDS
+from datagen.generation.extractive.english import FUNCTION_WORDS
 from datagen.generation.words import count_query_words, words
 
 FEWEST_COPIED = 6

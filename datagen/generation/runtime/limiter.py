@@ -1,8 +1,8 @@
 """How many requests may be open, how fast they go out, and when to give up: rules alone, the time is handed in.
 
-`generation/flow.py` does the waiting. All times are seconds of one clock that never goes back.
+`flow.py` does the waiting. All times are seconds of one clock that never goes back.
 
-The limit of open requests begins at what the user allows and falls on evidence alone, which `generation/trials.py`
+The limit of open requests begins at what the user allows and falls on evidence alone, which `trials.py`
 weighs: a server that says no (429, 503, 529, failures), or one that only gets slower. Four rules besides:
 - While nothing speaks against it the limit grows, by doubling where it was higher before, else by one in 25 answers.
 - A place whose request was refused at once stays empty for a moment: else a few places too many would send hundreds of
@@ -18,7 +18,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from datagen.generation.trials import WINDOW, Trials, Window
+from datagen.generation.runtime.trials import WINDOW, Trials, Window
 
 GROW_EVERY = 25
 """Answers for one more request at a time, while nothing is known against it."""

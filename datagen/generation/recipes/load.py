@@ -18,15 +18,15 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from datagen.errors import ConfigError, unknown_choice
-from datagen.generation.answer_schema import build_model, build_schema
-from datagen.generation.broken_json import clean, without_thoughts
+from datagen.generation.extractive.parsing import Written
 from datagen.generation.outcome import Source
-from datagen.generation.parsing import Written
-from datagen.generation.recipe_checks import Check, find_quote
-from datagen.generation.recipe_format import IN_WORDS, VARIABLES, Reads, RecipeFile, Wording
-from datagen.generation.recipe_slots import GROUP, NOTHING, WORDING, Choice, build_choices, check_condition
-from datagen.generation.templates import ENDING, Templates
-from datagen.generation.yaml_files import read_settings, read_text
+from datagen.generation.reading.broken_json import clean, without_thoughts
+from datagen.generation.recipes.answer_schema import build_model, build_schema
+from datagen.generation.recipes.checks import Check, find_quote
+from datagen.generation.recipes.format import IN_WORDS, VARIABLES, Reads, RecipeFile, Wording
+from datagen.generation.recipes.slot_choices import GROUP, NOTHING, WORDING, Choice, build_choices, check_condition
+from datagen.generation.recipes.templates import ENDING, Templates
+from datagen.generation.recipes.yaml_files import read_settings, read_text
 
 Messages: TypeAlias = tuple[dict[str, str], ...]
 Slots: TypeAlias = Mapping[str, str]
@@ -160,13 +160,16 @@ class Recipe:
             {"role": "user", "content": _REASK.format(complaint=complaint.rstrip(". "))},
         )
 
-    def written(self, values: Values, source: Source, slots: Slots = NOTHING) -> Written:
+    def written(
+        self, values: Values, source: Source, slots: Slots = NOTHING, faults: Sequence[Check] | None = None
+    ) -> Written:
         """What a valid answer says, without the fields that a check leaves out.
 
         A span is given as it stands in the passage, which may differ from the answer in white space. The query is
         empty where the row adds to a query that is there, or lists tasks.
         """
-        left_out = {check.field for check in self._broken(values, source, slots, leave_out=True)}
+        faults = self.optional_faults(values, source, slots) if faults is None else faults
+        left_out = {check.field for check in faults}
         if not _holds(self.spec.negative_when, slots):
             left_out.add(self.spec.negative)
         role = {role: None if name in left_out else values.get(name) for role, name in self.spec.roles.items()}
@@ -180,9 +183,9 @@ class Recipe:
             tuple(values[self.spec.tasks]) if self.spec.tasks else (),
         )
 
-    def left_out(self, values: Values, source: Source, slots: Slots = NOTHING) -> tuple[str, ...]:
-        """The reasons of the checks for which `written` leaves a field out, to be counted."""
-        return tuple(check.reason for check in self._broken(values, source, slots, leave_out=True))
+    def optional_faults(self, values: Values, source: Source, slots: Slots = NOTHING) -> list[Check]:
+        """The checks for which `written` leaves a field out."""
+        return list(self._broken(values, source, slots, leave_out=True))
 
     def check(self, values: Values, source: Source, slots: Slots = NOTHING) -> str:
         """Why a valid answer is not good enough: the reason of the first check that it breaks; empty when it is."""
@@ -293,7 +296,7 @@ def load_recipe(name: str, folder: Path | None = None) -> Recipe:
 
 def shipped_prompts() -> Path:
     """The folder of the recipes that come with datagen: in the package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     inside = package / "prompts"
     return inside if inside.is_dir() else package.parent / "prompts"
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from datagen.backends.protocols import Usage
-from datagen.generation.yaml_files import read_settings
+from datagen.generation.recipes.yaml_files import read_settings
 from datagen.settings import Settings, Share
 
 Money = Annotated[float, Field(ge=0)]

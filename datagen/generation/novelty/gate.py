@@ -18,9 +18,9 @@ import numpy as np
 
 from datagen.backends.protocols import Float32
 from datagen.config_novelty import NoveltySettings
-from datagen.generation.band_index import BandIndex, UInt64, hash_bands
-from datagen.generation.likeness import WordWeights, make_grams, measure_likeness, split_terms
-from datagen.generation.vector_index import VectorIndex
+from datagen.generation.novelty.band_index import BandIndex, UInt64, hash_bands
+from datagen.generation.novelty.likeness import WordWeights, make_grams, measure_likeness, split_terms
+from datagen.generation.novelty.vector_index import VectorIndex
 from datagen.generation.words import count_query_words, normalise
 
 Encode: TypeAlias = Callable[[Sequence[str]], Float32]

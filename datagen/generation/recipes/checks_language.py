@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from datagen.errors import BackendMissingError
-from datagen.generation.language_names import LATIN, SCRIPTS, WELL_KNOWN, Language, find_language
+from datagen.generation.recipes.language_names import LATIN, SCRIPTS, WELL_KNOWN, Language, find_language
 from datagen.generation.words import count_query_words
 
 if TYPE_CHECKING:

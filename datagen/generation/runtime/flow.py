@@ -1,6 +1,6 @@
 """Sends requests under control: places, rates, second tries, and an end when the server is down.
 
-`generation/asking.py` sends each question through here; the rules are in `generation/limiter.py`. A request whose first
+`asking.py` sends each question through here; the rules are in `limiter.py`. A request whose first
 try works passes no queue, timer or retry machinery. One that fails gives its place back at once, waits without one, and
 then stands before the requests that were never tried.
 """
@@ -20,7 +20,7 @@ from tenacity import DoAttempt, DoSleep, RetryCallState, Retrying
 from datagen.backends.protocols import LLMReply
 from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ThrottledError, first_line
-from datagen.generation.limiter import HOPELESS_ROWS, Breaker, InFlightLimit, RateBucket
+from datagen.generation.runtime.limiter import HOPELESS_ROWS, Breaker, InFlightLimit, RateBucket
 
 Attempt: TypeAlias = Callable[[], Awaitable[LLMReply]]
 

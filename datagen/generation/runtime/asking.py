@@ -6,10 +6,10 @@ import asyncio
 from typing import Protocol
 
 from datagen.backends.protocols import LLM, LLMReply, LLMRequest
-from datagen.generation.flow import Flow
-from datagen.generation.journal import Journal, request_key
 from datagen.generation.outcome import NOT_ASKED
-from datagen.generation.spending import Spending, estimate_usage
+from datagen.generation.runtime.flow import Flow
+from datagen.generation.runtime.journal import Journal, request_key
+from datagen.generation.runtime.spending import Spending, estimate_usage
 
 
 class Ask(Protocol):

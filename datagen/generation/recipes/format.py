@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from datagen.generation.answer_schema import OutputField, check_name
-from datagen.generation.recipe_checks import Check
-from datagen.generation.recipe_slots import GROUP, WORDING, Condition, Slot, as_condition
-from datagen.generation.templates import ENDING
+from datagen.generation.recipes.answer_schema import OutputField, check_name
+from datagen.generation.recipes.checks import Check
+from datagen.generation.recipes.slot_choices import GROUP, WORDING, Condition, Slot, as_condition
+from datagen.generation.recipes.templates import ENDING
 from datagen.settings import Settings
 
 Reads: TypeAlias = Literal["passages", "tasks", "pairs", "nothing"]

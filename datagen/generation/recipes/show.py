@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from datagen.backends.protocols import Usage
-from datagen.generation.answer_schema import OutputField
-from datagen.generation.prices import Price
-from datagen.generation.recipe_slots import WORDING, Choice, Slot
-from datagen.generation.recipes import Messages, Recipe
+from datagen.generation.recipes.answer_schema import OutputField
+from datagen.generation.recipes.load import Messages, Recipe
+from datagen.generation.recipes.slot_choices import WORDING, Choice, Slot
+from datagen.generation.runtime.prices import Price
 
 ROWS_PRICED = 1000
 TOKENS_OF_A_CHARACTER = 0.25

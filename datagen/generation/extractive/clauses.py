@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from datagen.generation.english import (
+from datagen.generation.extractive.english import (
     MONTHS,
     NO_TOPIC_FIRST,
     NO_TOPIC_INSIDE,

@@ -1,0 +1,1 @@
+"""Queries without a language model, cut out of passages."""

@@ -1,0 +1,1 @@
+"""What a run has said already, and when it has collapsed."""
