@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datagen.backends.protocols import Float32, Int64, SearchIndex
-from datagen.config import MineConfig
+from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
 from datagen.selection.arrays import Bool, Float64, Lists, pair_products, robust_spread
 from datagen.selection.closure import Closure

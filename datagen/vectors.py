@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from datagen.backends.protocols import Backends, Float32, Int64, Role, SearchIndex, Teacher
+from datagen.backends.protocols import Backends, Float32, Int64, Role, Teacher
 from datagen.config import RunConfig
 from datagen.errors import BackendError
 from datagen.progress import Progress
@@ -26,7 +26,6 @@ PART_CHARACTERS = 500_000
 TEXT_OVERHEAD = 200
 """Characters that a text counts for beside its own: short texts cost more than their length."""
 _MOST_PARTS = 500
-_ADD_BLOCK = 65_536
 _UNIT_TOLERANCE = 0.01
 
 
@@ -79,27 +78,6 @@ def open_vectors(config: RunConfig, backends: Backends, role: Role) -> TextVecto
     """The vector store of the run's teacher for one role."""
     exact = config.teacher.dtype == "float32"
     return TextVectors(config.cache_folder, backends.teacher_identity(role), role, exact=exact)
-
-
-def fill_index(
-    backends: Backends, vectors_of: Callable[[Int64], Float32], n_documents: int, dim: int, progress: Progress
-) -> SearchIndex:
-    """The run's index over all documents; position i is document i.
-
-    Args:
-        backends: where the index comes from.
-        vectors_of: vectors of documents by number, (n, dim).
-        n_documents: how many there are.
-        dim: length of a vector.
-        progress: shows the step.
-    """
-    index = backends.index(dim)
-    with progress.step("index", n_documents, "documents") as advance:
-        for begin in range(0, n_documents, _ADD_BLOCK):
-            numbers = np.arange(begin, min(begin + _ADD_BLOCK, n_documents))
-            index.add(vectors_of(numbers))
-            advance(len(numbers))
-    return index
 
 
 def parts_of(order: Int64, sizes: Int64) -> Iterator[Int64]:

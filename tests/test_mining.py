@@ -7,7 +7,7 @@ import pytest
 
 from datagen.backends.index_faiss import FaissFlatIndex
 from datagen.backends.protocols import Float32, Int64
-from datagen.config import MineConfig
+from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
 from datagen.mining import Found, Miner
 from datagen.selection.closure import Closure, build_closure

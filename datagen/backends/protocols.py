@@ -6,7 +6,7 @@ the settings of its section (`TeacherConfig`, `DenoiseConfig`, …) as its one a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datagen.config import StageName
+from datagen.progress import Progress
 
 Role: TypeAlias = Literal["query", "document"]
 Float32: TypeAlias = npt.NDArray[np.float32]
@@ -77,6 +78,27 @@ class Reranker(Protocol):
 
     def score(self, pairs: RerankPairs) -> Float32:
         """Raw scores, float32 (n_pairs,), higher is more relevant, in the order of the pairs."""
+        ...
+
+
+class VectorSource(Protocol):
+    """The vectors of numbered documents, on disk."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def __len__(self) -> int:
+        """How many documents there are."""
+        ...
+
+    def take(self, numbers: Int64) -> Float32:
+        """Vectors of these documents, float32 (n, dim), rows of unit length."""
+        ...
+
+    def blocks(self, rows: int) -> Iterator[tuple[Int64, Float32]]:
+        """All documents once, in the order in which they lie on disk: numbers (n,) and vectors (n, dim), n <= rows."""
         ...
 
 
@@ -253,8 +275,8 @@ class Backends(Protocol):
         """Hash of all that decides how many tokens a text has."""
         ...
 
-    def index(self, dim: int) -> SearchIndex:
-        """An empty index for vectors of this length."""
+    def index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
+        """The run's index over all documents, filled; position i is document i."""
         ...
 
     def reranker(self) -> Reranker:

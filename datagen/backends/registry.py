@@ -8,12 +8,25 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
+import numpy as np
+
 from datagen.backends.models import find_model, hash_model, hash_user_class, is_user_class, load_user_class
-from datagen.backends.protocols import LLM, Closing, Preflight, Reranker, Role, SearchIndex, Teacher, TokenCounter
+from datagen.backends.protocols import (
+    LLM,
+    Closing,
+    Preflight,
+    Reranker,
+    Role,
+    SearchIndex,
+    Teacher,
+    TokenCounter,
+    VectorSource,
+)
 from datagen.config import DenoiseConfig, RunConfig, StageName, TeacherConfig, fingerprint
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import BackendMissingError, ConfigError, unknown_choice
 from datagen.generation.runtime import loop
+from datagen.progress import Progress
 
 _LLMS = {"openai": ("llm_openai", "load_openai"), "vllm": ("llm_vllm", "load_vllm")}
 _BATCH_LLMS = {"openai": ("llm_batch", "load_batch")}
@@ -34,6 +47,8 @@ _NEEDS = {
     "tokens": ("counting tokens", "st"),
 }
 """What a backend file is for and the extra that brings its packages."""
+
+_ADD_BLOCK = 65_536
 
 
 class Registry:
@@ -93,7 +108,7 @@ class Registry:
             find_model(self._config.teacher.model, self._config.teacher.revision)
             _module("teacher_st")
         elif stage in ("verify", "mine"):
-            self.index(1)
+            self._empty_index(1)
         elif stage == "denoise" and not self._is_users_reranker:
             kind, model, revision = self._reranker_model()
             find_model(model, revision)
@@ -126,8 +141,17 @@ class Registry:
         """Hash of the tokenizer's file."""
         return str(_module("tokens").hash_tokenizer(self._tokenizer_folder))
 
-    def index(self, dim: int) -> SearchIndex:
-        """An empty index for vectors of this length."""
+    def index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
+        """The index that the settings name, with all documents in it; position i is document i."""
+        index = self._empty_index(documents.dim)
+        with progress.step("index", len(documents), "documents") as advance:
+            for begin in range(0, len(documents), _ADD_BLOCK):
+                numbers = np.arange(begin, min(begin + _ADD_BLOCK, len(documents)))
+                index.add(documents.take(numbers))
+                advance(len(numbers))
+        return index
+
+    def _empty_index(self, dim: int) -> SearchIndex:
         name = self._config.mine.index
         if is_user_class(name):
             return load_user_class(name, dim, SearchIndex)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from datagen import shards
-from datagen.backends.protocols import Backends, Float32, Int64, Role
+from datagen.backends.protocols import Backends, Int64
 from datagen.config import RunConfig, StageName
+from datagen.document_vectors import open_document_vectors
 from datagen.documents import cut_from_same, join_parents, render_documents, text_groups
 from datagen.mining import Found, Miner
 from datagen.report.ledger import count_ledger
@@ -26,7 +26,7 @@ from datagen.selection.select import Reason, choose_top
 from datagen.stages.base import Work
 from datagen.storage import make_folder
 from datagen.tables import DECISION_IGNORED, DECISION_NEGATIVE
-from datagen.vectors import TextVectors, fill_index, open_vectors
+from datagen.vectors import TextVectors, open_vectors
 
 _PAIR = ("query_id", "doc_id")
 
@@ -134,8 +134,9 @@ def _prepare(work: Work) -> MiningTask:
     corpus = work.read("corpus", ["doc_id", "title", "text", "origin", "meta"])
     queries = work.read("queries", ["query_id", "query"])
     documents = render_documents(corpus, work.config.teacher.document_template)
-    document_vectors, document_places = _ensure(work, documents, "document")
-    query_vectors, query_places = _ensure(work, queries["query"], "query")
+    document_vectors = open_document_vectors(work.config, work.backends, documents, work.progress)
+    query_vectors = open_vectors(work.config, work.backends, "query")
+    query_places, _ = query_vectors.ensure(queries["query"], work.backends.teacher, work.progress)
     text_group, query_group = text_groups(documents, queries["query"])
     document_group = join_parents(text_group, corpus)
     pairs = _numbered(_positive_pairs(work), queries["query_id"], corpus["doc_id"])
@@ -143,21 +144,10 @@ def _prepare(work: Work) -> MiningTask:
     kin = _kin(pairs, corpus)
     aside = np.r_[kin[0], doubted[0]], np.r_[kin[1], doubted[1]]
     closure = build_closure(pairs, query_group.to_numpy(), document_group.to_numpy(), aside)
-    vectors_of = partial(_vectors_of, document_vectors, document_places)
-    sample = vectors_of(_sample(len(corpus), work.config.mine.reference_sample, work.config.seed))
-    index = fill_index(work.backends, vectors_of, len(corpus), document_vectors.dim, work.progress)
-    miner = Miner(work.config.mine, _wanted(work.config), index, len(corpus), vectors_of, sample)
+    sample = document_vectors.take(_sample(len(corpus), work.config.mine.reference_sample, work.config.seed))
+    index = work.backends.index(document_vectors, work.progress)
+    miner = Miner(work.config.mine, _wanted(work.config), index, len(corpus), document_vectors.take, sample)
     return MiningTask(miner, closure, query_vectors, query_places, queries["query_id"], corpus["doc_id"])
-
-
-def _ensure(work: Work, texts: pl.Series, role: Role) -> tuple[TextVectors, Int64]:
-    vectors = open_vectors(work.config, work.backends, role)
-    places, _ = vectors.ensure(texts, work.backends.teacher, work.progress)
-    return vectors, places
-
-
-def _vectors_of(vectors: TextVectors, places: Int64, documents: Int64) -> Float32:
-    return vectors.take(places[documents])
 
 
 def _positive_pairs(work: Work) -> pl.DataFrame:

@@ -13,15 +13,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from datagen import shards
-from datagen.backends.protocols import Backends, Float32, Int64, Role, SearchIndex
+from datagen.backends.protocols import Backends, Float32, Int64, SearchIndex
 from datagen.config import RunConfig, StageName
+from datagen.document_vectors import DocumentVectors, open_document_vectors
 from datagen.documents import render_documents
 from datagen.errors import BackendError, InputError
 from datagen.report.ledger import quantiles
@@ -29,7 +29,7 @@ from datagen.run_folder import Counts
 from datagen.selection.arrays import pair_products
 from datagen.stages.base import Work
 from datagen.tables import GENERATED
-from datagen.vectors import TextVectors, fill_index, open_vectors
+from datagen.vectors import TextVectors, open_vectors
 
 ROUND_TRIP = "round_trip"
 NEGATIVE_ABOVE_POSITIVE = "negative_above_positive"
@@ -86,8 +86,7 @@ class _Teacher:
 
     queries: TextVectors
     query_places: Int64
-    documents: TextVectors
-    document_places: Int64
+    documents: DocumentVectors
     index: SearchIndex | None
     wanted: int
 
@@ -96,7 +95,7 @@ class _Teacher:
         numbers, rows = np.unique(pairs["query"].to_numpy(), return_inverse=True)
         documents, columns = np.unique(pairs["document"].to_numpy(), return_inverse=True)
         queries = self.queries.take(self.query_places[numbers])
-        scores = pair_products(queries, self.documents.take(self.document_places[documents]), rows, columns)
+        scores = pair_products(queries, self.documents.take(documents), rows, columns)
         ranks = self._ranks(queries, rows, scores)
         return pairs.with_columns(pl.Series("score", scores), pl.Series("rank", ranks))
 
@@ -130,16 +129,15 @@ def _score(
     work: Work, texts: pl.Series, corpus: pl.DataFrame, checked: pl.DataFrame, wanted: int
 ) -> Iterator[pl.DataFrame]:
     """The checked pairs with score and rank, block by block; queries that were not generated are not ranked."""
-    query_vectors, query_places = _ensure(work, texts, "query")
-    documents = render_documents(corpus, work.config.teacher.document_template)
-    document_vectors, places = _ensure(work, documents, "document")
-    plain = _Teacher(query_vectors, query_places, document_vectors, places, None, wanted)
+    queries = open_vectors(work.config, work.backends, "query")
+    places, _ = queries.ensure(texts, work.backends.teacher, work.progress)
+    rendered = render_documents(corpus, work.config.teacher.document_template)
+    documents = open_document_vectors(work.config, work.backends, rendered, work.progress)
+    plain = _Teacher(queries, places, documents, None, wanted)
     yield from _blocks(work, plain, checked.filter(~pl.col("generated")))
     generated = checked.filter("generated")
     if len(generated):
-        vectors_of = partial(_vectors_of, document_vectors, places)
-        index = fill_index(work.backends, vectors_of, len(corpus), document_vectors.dim, work.progress)
-        ranking = _Teacher(query_vectors, query_places, document_vectors, places, index, wanted)
+        ranking = _Teacher(queries, places, documents, work.backends.index(documents, work.progress), wanted)
         yield from _blocks(work, ranking, generated)
 
 
@@ -151,16 +149,6 @@ def _blocks(work: Work, teacher: _Teacher, pairs: pl.DataFrame) -> Iterator[pl.D
         for begin, end in itertools.pairwise(edges):
             yield teacher.score(pairs.slice(begin, end - begin))
             advance(end - begin)
-
-
-def _ensure(work: Work, texts: pl.Series, role: Role) -> tuple[TextVectors, Int64]:
-    vectors = open_vectors(work.config, work.backends, role)
-    places, _ = vectors.ensure(texts, work.backends.teacher, work.progress)
-    return vectors, places
-
-
-def _vectors_of(vectors: TextVectors, places: Int64, documents: Int64) -> Float32:
-    return vectors.take(places[documents])
 
 
 def _judge(scored: pl.DataFrame) -> pl.DataFrame:

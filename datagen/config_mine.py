@@ -1,0 +1,49 @@
+"""Settings of the stage `mine`: which candidates are looked at, and which of them may be negatives."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from datagen.settings import Settings, Share
+
+MarginPolicy = Literal["adaptive", "relative", "absolute"]
+PositiveScore = Literal["min", "own", "quantile"]
+
+DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.5, "relative": 0.05, "absolute": 0.05}
+
+
+class MineConfig(Settings):
+    """Which candidates are looked at, and which of them may be negatives."""
+
+    num_negatives: int = Field(default=5, ge=1, le=1000, description="negatives wanted for each query")
+    candidates: int = Field(
+        default=100, ge=1, description="nearest documents looked at first, beside the known positives"
+    )
+    max_candidates: int = Field(default=1000, ge=1, description="how deep a query short of negatives is searched")
+    index: str = Field(default="faiss", description="`faiss` or a user's package.module:Class")
+    margin_policy: MarginPolicy = Field(default="adaptive", description="what the margin is measured in")
+    margin: float | None = Field(
+        default=None, ge=0, description="default by policy: 0.5 spreads (adaptive), 0.05 (relative, absolute)"
+    )
+    near_positive_share: Share = Field(
+        default=0.02, description="adaptive: this share of the corpus, nearest to a positive, is set aside"
+    )
+    near_positive_limit: int = Field(default=64, ge=0, description="adaptive: but never more documents than this")
+    positive_score: PositiveScore = Field(default="quantile", description="which positive the margin looks at")
+    positive_quantile: Share = Field(default=0.5, description="the quantile of the positives' scores for `quantile`")
+    floor_rank: int = Field(
+        default=100,
+        ge=1,
+        description="adaptive: a positive ranked below this, or half of the corpus, counts as ranked there",
+    )
+    reference_sample: int = Field(
+        default=4096, ge=100, description="adaptive: documents whose scores give a query's robust spread"
+    )
+    query_block: int = Field(default=1024, ge=512, description="queries searched at once")
+
+    @property
+    def resolved_margin(self) -> float:
+        """The margin, or the policy's default."""
+        return DEFAULT_MARGINS[self.margin_policy] if self.margin is None else self.margin

@@ -1,0 +1,54 @@
+"""The teacher's vectors of a whole corpus, by document number: on disk, read as they are needed.
+
+What indexes are built from, and what gives the exact score of any pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from datagen.backends.protocols import Backends, Float32, Int64
+from datagen.config import RunConfig
+from datagen.progress import Progress
+from datagen.vectors import TextVectors, open_vectors
+
+
+class DocumentVectors:
+    """Vectors of numbered documents; several documents of equal text share one stored vector."""
+
+    def __init__(self, vectors: TextVectors, places: Int64) -> None:
+        """Take the store and the place of each document in it, (n_documents,)."""
+        self._vectors = vectors
+        self._places = places
+
+    def __len__(self) -> int:
+        """How many documents there are."""
+        return len(self._places)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._vectors.dim
+
+    def take(self, numbers: Int64) -> Float32:
+        """Vectors of these documents, float32 (n, dim), rows of unit length."""
+        return self._vectors.take(self._places[numbers])
+
+    def blocks(self, rows: int) -> Iterator[tuple[Int64, Float32]]:
+        """All documents once, in the order in which they lie on disk: numbers (n,) and vectors (n, dim), n <= rows."""
+        order = np.argsort(self._places, kind="stable")
+        for begin in range(0, len(order), rows):
+            numbers = order[begin : begin + rows]
+            yield numbers, self.take(numbers)
+
+
+def open_document_vectors(
+    config: RunConfig, backends: Backends, documents: pl.Series, progress: Progress
+) -> DocumentVectors:
+    """The vectors of these documents; those that the cache lacks are embedded first."""
+    vectors = open_vectors(config, backends, "document")
+    places, _ = vectors.ensure(documents, backends.teacher, progress)
+    return DocumentVectors(vectors, places)
