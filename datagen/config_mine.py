@@ -41,7 +41,7 @@ class MineConfig(Settings):
     reference_sample: int = Field(
         default=4096, ge=100, description="adaptive: documents whose scores give a query's robust spread"
     )
-    query_block: int = Field(default=1024, ge=512, description="queries searched at once")
+    query_block: int = Field(default=1024, ge=512, description="queries in one part of the ledger")
 
     @property
     def resolved_margin(self) -> float:

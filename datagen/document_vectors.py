@@ -5,7 +5,7 @@ What indexes are built from, and what gives the exact score of any pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,7 @@ import polars as pl
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import RunConfig
 from datagen.progress import Progress
+from datagen.store import hash_texts
 from datagen.vectors import TextVectors, open_vectors
 
 
@@ -46,9 +47,19 @@ class DocumentVectors:
 
 
 def open_document_vectors(
-    config: RunConfig, backends: Backends, documents: pl.Series, progress: Progress
+    config: RunConfig, backends: Backends, slices: Callable[[], Iterable[pl.Series]], progress: Progress
 ) -> DocumentVectors:
-    """The vectors of these documents; those that the cache lacks are embedded first."""
+    """The vectors of a corpus; those that the cache lacks are embedded first.
+
+    Args:
+        config: names the cache.
+        backends: where the teacher comes from.
+        slices: gives the documents in row order, some at a time; called again where vectors are missing.
+        progress: shows the embedding.
+    """
     vectors = open_vectors(config, backends, "document")
-    places, _ = vectors.ensure(documents, backends.teacher, progress)
-    return DocumentVectors(vectors, places)
+    keys = np.concatenate([np.empty((0, 2), np.uint64), *(hash_texts(texts) for texts in slices())])
+    if (vectors.locate(keys) < 0).any():
+        for texts in slices():
+            vectors.ensure(texts, backends.teacher, progress)
+    return DocumentVectors(vectors, vectors.locate(keys))

@@ -1,4 +1,4 @@
-"""The search for negatives of one block of queries: nearest documents, judged, deeper where too few are left.
+"""The search for negatives of a batch of queries: nearest documents, judged, deeper where too few are left.
 
 Between the index (a backend) and the decisions (`selection`); the stage `mine` feeds it and writes what it finds.
 """
@@ -18,15 +18,26 @@ from datagen.selection.closure import Closure
 from datagen.selection.margins import MarginRule, PositiveScores, score_limits
 from datagen.selection.select import Candidates, Reasons, eligible_per_query, from_search, judge
 
+_SPREAD_BLOCK = 1024
+"""Queries whose scores over the sample are in memory at once."""
+
 
 @dataclass(frozen=True)
 class Found:
-    """The candidates of a block, what is said of each, and the scores of the known positives."""
+    """The candidates of a batch, what is said of each, and what the margin was measured with."""
 
     candidates: Candidates
     reasons: Reasons
-    positive_scores: Float32
-    """Teacher score of each known positive, in the order of `closure.positives`."""
+    positives: PositiveScores
+    limits: Float64
+    """Highest teacher score of a negative of each query, (n_queries,), +inf where nothing limits it."""
+
+    def take(self, begin: int, end: int) -> Found:
+        """What was found for the queries from one number up to another, numbered from 0."""
+        first, last = np.searchsorted(self.candidates.rows, [begin, end])
+        part = self.candidates.take(slice(first, last))
+        moved = Candidates(part.rows - begin, part.documents, part.ranks, part.scores)
+        return Found(moved, self.reasons[first:last], self.positives.take(begin, end), self.limits[begin:end])
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Miner:
     """Vectors of the documents whose scores give a query's spread, (n_sample, dim)."""
 
     def mine(self, queries: Float32, closure: Closure) -> Found:
-        """Search a block of queries.
+        """Search a batch of queries; each depth that is asked for reads the index once.
 
         Args:
             queries: vectors, (n_queries, dim).
@@ -55,7 +66,7 @@ class Miner:
         """
         scores = self._positive_scores(queries, closure)
         near = self._near_positives(closure)
-        spread = self._spread(queries)
+        spread = self._spreads(queries)
         rows, depths = np.arange(len(queries)), self._first_depths(closure)
         candidates = self._nearest(queries, rows, depths)
         positives = PositiveScores(
@@ -66,11 +77,11 @@ class Miner:
         while len(rows):
             reasons = judge(candidates, closure, near, limits)
             final = self._is_final(candidates, reasons, rows, depths)
-            done.append((candidates.keep(final[candidates.rows]), reasons[final[candidates.rows]]))
+            done.append((candidates.take(final[candidates.rows]), reasons[final[candidates.rows]]))
             rows = rows[~final[rows]]
             depths = np.minimum(depths * 2, self._last_depth)
             candidates = self._nearest(queries, rows, depths[rows])
-        return _in_query_order(done, scores)
+        return _in_query_order(done, positives, limits)
 
     @property
     def _rule(self) -> MarginRule:
@@ -114,10 +125,12 @@ class Miner:
         floor[candidates.rows[edge]] = candidates.scores[edge]
         return floor
 
-    def _spread(self, queries: Float32) -> Float64:
-        if self.config.margin_policy != "adaptive":
-            return np.zeros(len(queries))
-        return robust_spread(queries @ self.sample.T)
+    def _spreads(self, queries: Float32) -> Float64:
+        """The robust spread of each query's scores over the sample, in blocks: a score a query and document is much."""
+        blocks = range(0, len(queries), _SPREAD_BLOCK)
+        return np.concatenate(
+            [np.empty(0), *(robust_spread(queries[i : i + _SPREAD_BLOCK] @ self.sample.T) for i in blocks)]
+        )
 
     def _near_positives(self, closure: Closure) -> Lists:
         """The documents nearest to the positives of each query, which share the limit among them."""
@@ -136,17 +149,17 @@ class Miner:
 def _merged(found: list[Candidates]) -> Candidates:
     """All candidates, ordered by query, each query's own order kept."""
     rows = np.concatenate([part.rows for part in found])
-    order = np.argsort(rows, kind="stable")
-    return Candidates(
-        rows[order],
-        np.concatenate([part.documents for part in found])[order],
-        np.concatenate([part.ranks for part in found])[order],
-        np.concatenate([part.scores for part in found])[order],
+    whole = Candidates(
+        rows,
+        np.concatenate([part.documents for part in found]),
+        np.concatenate([part.ranks for part in found]),
+        np.concatenate([part.scores for part in found]),
     )
+    return whole.take(np.argsort(rows, kind="stable"))
 
 
-def _in_query_order(done: list[tuple[Candidates, Reasons]], positive_scores: Float32) -> Found:
+def _in_query_order(done: list[tuple[Candidates, Reasons]], positives: PositiveScores, limits: Float64) -> Found:
     rows = np.concatenate([candidates.rows for candidates, _ in done])
     reasons = np.concatenate([part for _, part in done])
     merged = _merged([candidates for candidates, _ in done])
-    return Found(merged, reasons[np.argsort(rows, kind="stable")], positive_scores)
+    return Found(merged, reasons[np.argsort(rows, kind="stable")], positives, limits)

@@ -59,6 +59,14 @@ def slices(frame: pl.DataFrame, rows: int) -> Iterator[pl.DataFrame]:
     return frame.iter_slices(rows)
 
 
+def iterate(folder: Path, columns: list[str], rows: int) -> Iterator[pl.DataFrame]:
+    """All parts of a table in part order, as frames of at most so many rows: one in memory at a time."""
+    for file in sorted(folder.glob("*.parquet")):
+        with pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(batch_size=rows, columns=columns):
+                yield pl.DataFrame(pl.from_arrow(batch))
+
+
 def scan(folder: Path) -> pl.LazyFrame:
     """All parts of a table, in part order, read when collected."""
     return pl.scan_parquet(sorted(folder.glob("*.parquet")), glob=False)

@@ -79,6 +79,17 @@ CANDIDATES = pa.schema(
     ]
 )
 
+MARGINS = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("spread", _SCORE),
+        pa.field("floor", _SCORE),
+        pa.field("limit", _SCORE),
+    ]
+)
+"""One row for each query: the robust spread of its teacher scores over the corpus, the score at the floor rank (null
+where the search gave none), and the highest teacher score that the margin allowed a negative (null: no limit)."""
+
 DROPPED = pa.schema(
     [_required("stage", _TEXT), _required("key", _TEXT), _required("reason", _TEXT), _required("payload", _TEXT)]
 )
@@ -152,6 +163,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "queries": QUERIES,
     "pairs": PAIRS,
     "candidates": CANDIDATES,
+    "margins": MARGINS,
     "dropped": DROPPED,
     "generations": GENERATIONS,
     "tasks": TASKS,

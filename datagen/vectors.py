@@ -59,6 +59,11 @@ class TextVectors:
             self._embed(texts, keys, missing, teacher(), progress)
         return self._store.locate(keys), len(missing)
 
+    def locate(self, keys: Keys) -> Int64:
+        """Where the vectors of texts with these hashes are in the store, int64 (n,), -1 where there is none."""
+        self._store.refresh()
+        return self._store.locate(keys)
+
     def take(self, positions: Int64) -> Float32:
         """The vectors at these places of the store, float32 (n, dim), rows of unit length."""
         return self._store.take(positions).astype(np.float32, copy=False)

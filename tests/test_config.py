@@ -7,10 +7,8 @@ import pydantic
 import pytest
 
 from datagen.config import (
-    DEFAULT_MARGINS,
     MINE_STAGES,
     STAGE_ORDER,
-    MineConfig,
     RunConfig,
     TeacherConfig,
     build_config,
@@ -18,6 +16,7 @@ from datagen.config import (
     load_config,
     merge,
 )
+from datagen.config_mine import DEFAULT_MARGINS, MineConfig
 from datagen.errors import ConfigError
 
 Values = dict[str, Any]  # Any: settings not yet validated

@@ -48,7 +48,7 @@ def test_adaptive_chooses_the_same_negatives_for_scaled_and_shifted_scores(scale
     moved_queries = np.hstack([np.sqrt(scale) * queries, np.ones((N_QUERIES, 1))]).astype(np.float32)
     moved_documents = np.hstack([np.sqrt(scale) * documents, np.full((N_DOCUMENTS, 1), shift)]).astype(np.float32)
     moved = _miner(moved_documents).mine(moved_queries, _closure())
-    np.testing.assert_allclose(moved.positive_scores, scale * plain.positive_scores + shift, atol=1e-4)
+    np.testing.assert_allclose(moved.positives.scores, scale * plain.positives.scores + shift, atol=1e-4)
     assert _negatives(moved) == _negatives(plain)
 
 

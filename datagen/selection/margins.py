@@ -41,6 +41,12 @@ class PositiveScores:
     spread: Float64
     """Robust spread of the query's scores over the corpus, (n_queries,), at least 0."""
 
+    def take(self, begin: int, end: int) -> PositiveScores:
+        """Those of the queries from one number up to another."""
+        starts = self.starts[begin : end + 1]
+        scores = self.scores[starts[0] : starts[-1]]
+        return PositiveScores(scores, starts - starts[0], self.floor[begin:end], self.spread[begin:end])
+
 
 @dataclass(frozen=True)
 class MarginRule:

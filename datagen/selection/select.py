@@ -61,8 +61,8 @@ class Candidates:
     scores: Float32
     """Teacher score, higher is closer, (n,)."""
 
-    def keep(self, chosen: Bool) -> Candidates:
-        """The chosen candidates, in the same order."""
+    def take(self, chosen: Bool | Int64 | slice) -> Candidates:
+        """The chosen candidates, in this order."""
         return Candidates(self.rows[chosen], self.documents[chosen], self.ranks[chosen], self.scores[chosen])
 
 

@@ -1,13 +1,15 @@
 """Mine: the nearest documents of each query, and which of them may be its negatives.
 
-Queries are searched in blocks; each block becomes one part of the ledger, so that a run that was killed goes on
-with the next block.
+Queries are searched in batches, because each search may read the whole corpus; a batch is judged and written in
+blocks, each one part of the ledger, so that a run that was killed goes on with the next batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from datagen import shards
 from datagen.backends.protocols import Backends, Int64
 from datagen.config import RunConfig, StageName
 from datagen.document_vectors import open_document_vectors
-from datagen.documents import cut_from_same, join_parents, render_documents, text_groups
+from datagen.documents import cut_from_same, iterate_documents, join_parents, text_groups
 from datagen.mining import Found, Miner
 from datagen.report.ledger import count_ledger
 from datagen.run_folder import Counts
@@ -30,31 +32,68 @@ from datagen.vectors import TextVectors, open_vectors
 
 _PAIR = ("query_id", "doc_id")
 
+_BATCH = 16
+"""Blocks of queries that are searched together."""
+
 
 class Mine:
     """Reads corpus, queries and pairs; writes the ledger of candidates."""
 
     name: StageName = "mine"
     reads = ("corpus", "queries", "pairs", "dropped")
-    writes = ("candidates",)
+    writes = ("candidates", "margins")
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """The mining settings, the seed, and how many candidates a reranker wants in reserve."""
         return {**config.mine.model_dump(mode="json"), "seed": config.seed, "wanted": _wanted(config)}
 
     def run(self, work: Work) -> Counts:
-        """Search, judge and choose, block by block; rejected per reason, queries short, score quantiles."""
+        """Search and judge, batch by batch; rejected per reason, queries short, score quantiles."""
         task = _prepare(work)
         folder = work.partial / "candidates"
-        make_folder(folder)
-        blocks = np.array_split(np.arange(task.n_queries), -(-task.n_queries // work.config.mine.query_block))
+        for table in self.writes:
+            make_folder(work.partial / table)
         with work.progress.step("mine", task.n_queries, "queries") as advance:
-            for number, queries in enumerate(blocks):
-                path = folder / shards.part_name(number)
-                if not path.exists():
-                    shards.write_part(path, "candidates", task.ledger(queries))
-                advance(len(queries))
+            for batch in _batches(task.n_queries, work.config.mine.query_block):
+                missing = [block for block in batch if not (folder / block.name).exists()]
+                if missing:
+                    _write(task, missing, work.partial)
+                advance(sum(len(block.queries) for block in batch))
         return count_ledger(folder, task.n_queries, work.config.mine.num_negatives)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive queries that make one part of the ledger."""
+
+    name: str
+    queries: Int64
+
+
+def _batches(n_queries: int, rows: int) -> Iterator[list[Block]]:
+    """The blocks, in the groups that are searched together."""
+    starts = range(0, n_queries, rows)
+    blocks = [
+        Block(shards.part_name(number), np.arange(begin, min(begin + rows, n_queries)))
+        for number, begin in enumerate(starts)
+    ]
+    for first in range(0, len(blocks), _BATCH):
+        yield blocks[first : first + _BATCH]
+
+
+def _write(task: MiningTask, blocks: list[Block], folder: Path) -> None:
+    """Search the queries of some blocks together and write the parts of each; the ledger's comes last."""
+    queries = np.concatenate([block.queries for block in blocks])
+    closure = task.closure.take(queries)
+    found = task.miner.mine(task.query_vectors.take(task.query_places[queries]), closure)
+    begin = 0
+    for block in blocks:
+        end = begin + len(block.queries)
+        part = found.take(begin, end)
+        shards.write_part(folder / "margins" / block.name, "margins", task.margins(part, block.queries))
+        ledger = task.ledger(part, closure.take(np.arange(begin, end)), block.queries)
+        shards.write_part(folder / "candidates" / block.name, "candidates", ledger)
+        begin = end
 
 
 @dataclass(frozen=True)
@@ -73,13 +112,17 @@ class MiningTask:
         """Queries to mine for."""
         return len(self.query_ids)
 
-    def ledger(self, queries: Int64) -> pl.DataFrame:
+    def margins(self, found: Found, queries: Int64) -> pl.DataFrame:
+        """What the margin of each query was measured with."""
+        floor, limit = (np.where(np.isfinite(x), x, np.nan) for x in (found.positives.floor, found.limits))
+        numbers = {"spread": found.positives.spread, "floor": floor, "limit": limit}
+        return pl.DataFrame({"query_id": self.query_ids.gather(queries), **numbers}, nan_to_null=True)
+
+    def ledger(self, found: Found, closure: Closure, queries: Int64) -> pl.DataFrame:
         """All candidates of a block of queries with decision and reason, query by query, best first.
 
         Known positives that the search did not reach follow at the end of their query with rank 0.
         """
-        closure = self.closure.take(queries)
-        found = self.miner.mine(self.query_vectors.take(self.query_places[queries]), closure)
         candidates, reasons = found.candidates, found.reasons.copy()
         wanted = self.miner.config.num_negatives
         reasons[choose_top(candidates.rows, reasons == Reason.SURPLUS, wanted, len(queries))] = Reason.SELECTED
@@ -114,7 +157,7 @@ def _with_positives(rows: pl.DataFrame, closure: Closure, found: Found) -> pl.Da
         {
             "row": closure.positives.rows,
             "document": closure.positives.values,
-            "exact": found.positive_scores,
+            "exact": found.positives.scores.astype(np.float32),
         }
     )
     merged = rows.join(known, on=["row", "document"], how="full", coalesce=True, maintain_order="left_right")
@@ -131,19 +174,19 @@ def _wanted(config: RunConfig) -> int:
 
 
 def _prepare(work: Work) -> MiningTask:
-    corpus = work.read("corpus", ["doc_id", "title", "text", "origin", "meta"])
+    corpus = work.read("corpus", ["doc_id", "origin", "meta"])
     queries = work.read("queries", ["query_id", "query"])
-    documents = render_documents(corpus, work.config.teacher.document_template)
+    documents = partial(iterate_documents, work.source("corpus"), work.config.teacher.document_template)
     document_vectors = open_document_vectors(work.config, work.backends, documents, work.progress)
     query_vectors = open_vectors(work.config, work.backends, "query")
     query_places, _ = query_vectors.ensure(queries["query"], work.backends.teacher, work.progress)
-    text_group, query_group = text_groups(documents, queries["query"])
-    document_group = join_parents(text_group, corpus)
+    text_group, query_group = text_groups(documents(), queries["query"])
+    document_group = join_parents(pl.Series(text_group), corpus)
     pairs = _numbered(_positive_pairs(work), queries["query_id"], corpus["doc_id"])
     doubted = _numbered(_doubted_pairs(work), queries["query_id"], corpus["doc_id"])
     kin = _kin(pairs, corpus)
     aside = np.r_[kin[0], doubted[0]], np.r_[kin[1], doubted[1]]
-    closure = build_closure(pairs, query_group.to_numpy(), document_group.to_numpy(), aside)
+    closure = build_closure(pairs, query_group, document_group.to_numpy(), aside)
     sample = document_vectors.take(_sample(len(corpus), work.config.mine.reference_sample, work.config.seed))
     index = work.backends.index(document_vectors, work.progress)
     miner = Miner(work.config.mine, _wanted(work.config), index, len(corpus), document_vectors.take, sample)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64, SearchIndex
 from datagen.config import RunConfig, StageName
 from datagen.document_vectors import DocumentVectors, open_document_vectors
-from datagen.documents import render_documents
+from datagen.documents import iterate_documents
 from datagen.errors import BackendError, InputError
 from datagen.report.ledger import quantiles
 from datagen.run_folder import Counts
@@ -60,12 +61,12 @@ class Verify:
             BackendError: the index gave scores that are not finite.
         """
         queries, pairs = work.read("queries"), work.read("pairs").with_row_index("pair")
-        corpus = work.read("corpus", ["doc_id", "title", "text"])
-        wanted = work.config.verify.resolved_rank(len(corpus))
-        checked = _pairs_to_check(queries, pairs, corpus["doc_id"])
+        document_ids = work.read("corpus", ["doc_id"])["doc_id"]
+        wanted = work.config.verify.resolved_rank(len(document_ids))
+        checked = _pairs_to_check(queries, pairs, document_ids)
         if checked.is_empty():
             return {"queries_checked": 0, "negatives_checked": 0}
-        judged = _judge(pl.concat(_score(work, queries["query"], corpus, checked, wanted)))
+        judged = _judge(pl.concat(_score(work, queries["query"], checked, wanted)))
         lost_queries = judged.filter("query_lost").select("query_id").unique()
         kept = queries.join(lost_queries, on="query_id", how="anti", maintain_order="left")
         if kept.is_empty():
@@ -125,14 +126,12 @@ def _pairs_to_check(queries: pl.DataFrame, pairs: pl.DataFrame, document_ids: pl
     return marked.filter(concerned).sort("query", "pair")
 
 
-def _score(
-    work: Work, texts: pl.Series, corpus: pl.DataFrame, checked: pl.DataFrame, wanted: int
-) -> Iterator[pl.DataFrame]:
+def _score(work: Work, texts: pl.Series, checked: pl.DataFrame, wanted: int) -> Iterator[pl.DataFrame]:
     """The checked pairs with score and rank, block by block; queries that were not generated are not ranked."""
     queries = open_vectors(work.config, work.backends, "query")
     places, _ = queries.ensure(texts, work.backends.teacher, work.progress)
-    rendered = render_documents(corpus, work.config.teacher.document_template)
-    documents = open_document_vectors(work.config, work.backends, rendered, work.progress)
+    texts_of = partial(iterate_documents, work.source("corpus"), work.config.teacher.document_template)
+    documents = open_document_vectors(work.config, work.backends, texts_of, work.progress)
     plain = _Teacher(queries, places, documents, None, wanted)
     yield from _blocks(work, plain, checked.filter(~pl.col("generated")))
     generated = checked.filter("generated")

@@ -75,7 +75,7 @@ def test_d10_slices_smaller_than_the_depth_change_nothing(
     mine: Mine, tiny: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = mine(tiny, mine={"candidates": 50})
-    monkeypatch.setattr("datagen.vectors._ADD_BLOCK", 7)  # sixty documents: the last slice holds four
+    monkeypatch.setattr("datagen.backends.registry._ADD_BLOCK", 7)  # sixty documents: the last slice holds four
     assert mine(tiny, mine={"candidates": 50}).ledger.equals(whole.ledger)
 
 

@@ -52,6 +52,6 @@ def test_choose_top_takes_the_first_eligible_of_each_query() -> None:
 
 
 def test_keep_and_labels() -> None:
-    kept = _candidates().keep(np.array([True] + [False] * 5 + [True]))
+    kept = _candidates().take(np.array([True] + [False] * 5 + [True]))
     assert kept.documents.tolist() == [0, 6]
     assert Reason.NEAR_POSITIVE.label == "near_positive"
