@@ -1,11 +1,13 @@
 """What makes a row unusable, before anything is spent on it: pure functions on the frames of an input.
 
+Documents are seen slice by slice: of all of them only ids and hashes of the texts are held in memory.
+
 A row that goes is a row of `dropped`, with its reason and what was in it; what goes or stays of each table adds up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +15,7 @@ import polars as pl
 
 from datagen.config import CleanConfig
 from datagen.errors import InputError, some_of
-from datagen.sources import RawInput
+from datagen.sources import RawInput, Slices
 
 Counts: TypeAlias = dict[str, dict[str, Any]]  # Any: numbers, and a table of numbers by reason
 
@@ -35,8 +37,30 @@ _REASON = "_reason"
 _SAME_AS = "same_as"
 _TITLE_AS_TEXT = "_title_as_text"
 _FIRST = "_first"
+_DIGEST = ("_digest", "_digest_again")
 _IS_LATER = pl.col(_REASON).is_null() & (pl.col(_FIRST) < pl.col(_ROW))
 _PAIR = ("query_id", "doc_id")
+
+
+class CleanCorpus:
+    """The documents that stay, tidied, in the slices of the input."""
+
+    def __init__(self, raw: Slices, marks: pl.DataFrame) -> None:
+        """Take the documents as given, in slices that can be read again, and the marks of all of them."""
+        self._raw = raw
+        self._stays = marks[_REASON].is_null()
+        self.ids: pl.Series = marks["doc_id"].filter(self._stays)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """One frame a slice, in order; each with the columns of the input."""
+        begin = 0
+        for raw in self._raw:
+            yield _tidy_documents(raw).select(raw.columns).filter(self._stays.slice(begin, len(raw)))
+            begin += len(raw)
 
 
 @dataclass(frozen=True)
@@ -47,7 +71,7 @@ class CleanResult:
     `title_as_text`, for the pairs also `moved` (to the document that theirs was a duplicate of).
     """
 
-    corpus: pl.DataFrame
+    corpus: CleanCorpus
     queries: pl.DataFrame
     pairs: pl.DataFrame
     dropped: pl.DataFrame
@@ -61,15 +85,15 @@ def clean_tables(raw: RawInput, config: CleanConfig) -> CleanResult:
     an earlier one in title and text (their pairs move to that one); pairs that name an unknown or dropped query or
     document, repeat an earlier pair (the highest relevance stays) or have no finite relevance; queries without
     a positive (relevance above 0), where there are queries. A document with a title and no text takes the title as
-    its text. Queries of equal text under different ids are kept.
+    its text. Queries of equal text under different ids are kept. The slices of the corpus are read more than once.
 
     Raises:
         InputError: one id stands for different texts.
     """
     documents = _mark_documents(raw.corpus, config.min_document_characters)
     counts = {"corpus": _count(documents) | {"title_as_text": int(documents[_TITLE_AS_TEXT].sum())}}
-    corpus = _kept(documents).select(raw.corpus.columns)
-    dropped = _dropped(documents, raw.corpus, ["doc_id"])
+    corpus = CleanCorpus(raw.corpus, documents)
+    dropped = _dropped_documents(documents, raw.corpus)
     if raw.queries.is_empty() and raw.pairs.is_empty():
         return CleanResult(corpus, raw.queries, raw.pairs, dropped, counts)
     queries, pairs = _mark_both(raw, config, documents)
@@ -151,43 +175,77 @@ def _with_first(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _mark_documents(corpus: pl.DataFrame, min_characters: int) -> pl.DataFrame:
-    frame = _mark(corpus).with_columns(tidy(pl.col("title")).replace("", None), tidy(pl.col("text")))
+def _tidy_documents(raw: pl.DataFrame) -> pl.DataFrame:
+    """The documents with tidied texts; a title without a text becomes the text, which `_TITLE_AS_TEXT` says."""
+    frame = raw.with_columns(tidy(pl.col("title")).replace("", None), tidy(pl.col("text")))
     only_title = (pl.col("text") == "") & pl.col("title").is_not_null()
-    frame = frame.with_columns(
+    return frame.with_columns(
         pl.when(only_title).then("title").otherwise("text").alias("text"),
         pl.when(~only_title).then("title").alias("title"),
         only_title.alias(_TITLE_AS_TEXT),
     )
-    length = pl.col("text").str.len_chars() + pl.col("title").str.len_chars().fill_null(0)
-    frame = _mark_repeated_ids(_mark_short(frame, "text", length < min_characters), "doc_id", ["title", "text"])
-    frame = _with_first(frame, ["title", "text"])
+
+
+def _mark_documents(corpus: Slices, min_characters: int) -> pl.DataFrame:
+    """A row for each document, without its text: doc_id, reason against it, what it equals, a 128-bit hash."""
+    seen = [_mark_slice(raw, min_characters) for raw in corpus]
+    frame = pl.concat(seen).with_row_index(_ROW).with_columns(pl.lit(None, pl.String).alias(_SAME_AS))
+    frame = _mark_repeated_ids(frame, "doc_id", _DIGEST, lambda: pl.concat(_texts(raw) for raw in corpus))
+    frame = _with_first(frame, _DIGEST)
     frame = frame.with_columns(pl.when(_IS_LATER).then(pl.col("doc_id").gather(_FIRST)).alias(_SAME_AS))
     frame = _drop_where(frame, pl.col(_SAME_AS).is_not_null(), DUPLICATE_TEXT)
-    return frame.with_columns(pl.when(pl.col(_REASON) == DUPLICATE_TEXT).then(_SAME_AS).alias(_SAME_AS))
+    frame = frame.with_columns(pl.when(pl.col(_REASON) == DUPLICATE_TEXT).then(_SAME_AS).alias(_SAME_AS))
+    return frame.drop(_DIGEST)
+
+
+def _mark_slice(raw: pl.DataFrame, min_characters: int) -> pl.DataFrame:
+    frame = _tidy_documents(raw).with_columns(pl.lit(None, pl.String).alias(_REASON))
+    length = pl.col("text").str.len_chars() + pl.col("title").str.len_chars().fill_null(0)
+    frame = _mark_short(frame, "text", length < min_characters)
+    both = pl.concat_str(pl.col("title").fill_null(""), "text", separator="\x1f")
+    digests = [both.hash(seed).alias(name) for seed, name in enumerate(_DIGEST)]
+    return frame.select("doc_id", _REASON, _TITLE_AS_TEXT, *digests)
+
+
+def _texts(raw: pl.DataFrame) -> pl.DataFrame:
+    return _tidy_documents(raw).select("text", "origin")
+
+
+def _dropped_documents(marks: pl.DataFrame, corpus: Slices) -> pl.DataFrame:
+    begin, found = 0, []
+    for raw in corpus:
+        here = marks.slice(begin, len(raw)).with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(_ROW))
+        found.append(_dropped(here, raw, ["doc_id"]))
+        begin += len(raw)
+    return pl.concat(found)
 
 
 def _mark_queries(queries: pl.DataFrame, min_characters: int) -> pl.DataFrame:
     frame = _mark(queries).with_columns(tidy(pl.col("query")))
     frame = _mark_short(frame, "query", pl.col("query").str.len_chars() < min_characters)
-    return _mark_repeated_ids(frame, "query_id", ["query"])
+    return _mark_repeated_ids(
+        frame, "query_id", ["query"], lambda: frame.select(pl.col("query").alias("text"), "origin")
+    )
 
 
 def _mark_short(frame: pl.DataFrame, text: str, is_short: pl.Expr) -> pl.DataFrame:
     return _drop_where(_drop_where(frame, pl.col(text) == "", EMPTY_TEXT), is_short, TOO_SHORT)
 
 
-def _mark_repeated_ids(frame: pl.DataFrame, key: str, texts: Sequence[str]) -> pl.DataFrame:
+def _mark_repeated_ids(
+    frame: pl.DataFrame, key: str, contents: Sequence[str], texts: Callable[[], pl.DataFrame]
+) -> pl.DataFrame:
+    """Repeated ids are dropped where the contents are equal; `texts`, for the message, gives `text` and `origin`."""
     frame = _with_first(frame, [key])
-    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).gather(_FIRST)) for name in texts)
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).gather(_FIRST)) for name in contents)
     clashes = frame.with_columns(clash=_IS_LATER & differs).filter("clash")
     if len(clashes):
-        raise _clash(frame, clashes, key, texts[-1])
+        raise _clash(clashes, key, texts())
     return _drop_where(frame, _IS_LATER, REPEATED_ID)
 
 
-def _clash(frame: pl.DataFrame, clashes: pl.DataFrame, key: str, text: str) -> InputError:
-    places = frame.select(text, "origin", (pl.int_range(pl.len()).over("origin") + 1).alias("place"))
+def _clash(clashes: pl.DataFrame, key: str, texts: pl.DataFrame) -> InputError:
+    places = texts.select("text", "origin", (pl.int_range(pl.len()).over("origin") + 1).alias("place"))
     both = places[[int(clashes[_FIRST][0]), int(clashes[_ROW][0])]]
     where = " and ".join(
         f"row {place:,} of {origin} ({str(words)[:40]!r})" for words, origin, place in both.iter_rows()

@@ -219,7 +219,7 @@ def test_a_document_with_the_id_of_a_passage_is_refused() -> None:
     corpus = _corpus(("a", None, _sentences(9)), ("a#1", None, "Short."))
     chunks = [chunks for _, chunks in Chunker(ChunkConfig(max_tokens=20, min_tokens=0), WordCounter()).cut(corpus)]
     with pytest.raises(InputError, match="a#1"):
-        check_ids(corpus, chunks[0])
+        check_ids(corpus["doc_id"], chunks[0])
 
 
 def test_passages_fit_the_real_tokenizer() -> None:

@@ -35,7 +35,11 @@ def _raw(documents: Sequence[Document], queries: Sequence[Query] = (), pairs: Se
         orient="row",
     )
     judged = pl.DataFrame([(*pair, "qrels.tsv") for pair in pairs], schema=empty_pairs.schema, orient="row")
-    return RawInput(corpus, asked, judged)
+    return RawInput([corpus[: len(corpus) // 2], corpus[len(corpus) // 2 :]], asked, judged)
+
+
+def _corpus(result: CleanResult) -> pl.DataFrame:
+    return pl.concat(result.corpus)
 
 
 def _reasons(result: CleanResult) -> dict[str, str]:
@@ -103,7 +107,7 @@ def test_rows_that_cannot_be_used_are_dropped_with_their_reason_when_the_corpus_
         _raw([("d1", None, "whole text"), ("d2", None, " \n"), ("d3", "", "ab"), ("d4", "", "whole text ")]),
         CleanConfig(min_document_characters=3),
     )
-    assert result.corpus["doc_id"].to_list() == ["d1"]
+    assert _corpus(result)["doc_id"].to_list() == ["d1"]
     assert _reasons(result) == {"d2": "empty_text", "d3": "too_short", "d4": "duplicate_text"}
     assert result.dropped.columns == DROPPED.names
     assert set(result.dropped["stage"]) == {"clean"}
@@ -120,7 +124,7 @@ def test_payload_is_the_row_as_given_when_it_is_dropped() -> None:
 
 def test_title_becomes_the_text_when_there_is_no_text() -> None:
     result = clean_tables(_raw([("d1", " Only a title ", ""), ("d2", " ", "x")]), DEFAULT)
-    assert result.corpus.select("doc_id", "title", "text").rows() == [("d1", None, "Only a title"), ("d2", None, "x")]
+    assert _corpus(result).select("doc_id", "title", "text").rows() == [("d1", None, "Only a title"), ("d2", None, "x")]
     assert result.counts["corpus"]["title_as_text"] == 1
 
 
@@ -131,14 +135,14 @@ def test_documents_are_not_merged_when_their_titles_differ() -> None:
 
 def test_title_counts_when_the_length_is_measured() -> None:
     result = clean_tables(_raw([("d1", "Title", "x"), ("d2", None, "x")]), CleanConfig(min_document_characters=6))
-    assert result.corpus["doc_id"].to_list() == ["d1"]
+    assert _corpus(result)["doc_id"].to_list() == ["d1"]
 
 
 def test_row_is_dropped_when_it_repeats_id_and_text() -> None:
     result = clean_tables(
         _raw([("d1", "T", "x"), ("d1", "T ", " x"), ("d1", None, "")], [("q1", "a"), ("q1", "a")]), DEFAULT
     )
-    assert result.corpus.select("doc_id", "text").rows() == [("d1", "x")]
+    assert _corpus(result).select("doc_id", "text").rows() == [("d1", "x")]
     assert result.counts["corpus"]["dropped"] == {"empty_text": 1, "repeated_id": 1}
     assert result.counts["queries"]["dropped"] == {"no_positive": 1, "repeated_id": 1}
 
@@ -270,7 +274,7 @@ INPUTS = st.builds(
 @given(raw=INPUTS)
 def test_no_row_is_lost_for_any_input(raw: RawInput) -> None:
     result = clean_tables(raw, CleanConfig(min_document_characters=2))
-    for table, given_rows in (("corpus", raw.corpus), ("queries", raw.queries), ("pairs", raw.pairs)):
+    for table, given_rows in (("corpus", pl.concat(raw.corpus)), ("queries", raw.queries), ("pairs", raw.pairs)):
         if table in result.counts:
             counts = result.counts[table]
             assert counts["given"] == len(given_rows) == counts["kept"] + sum(counts["dropped"].values())
@@ -282,7 +286,7 @@ def test_no_row_is_lost_for_any_input(raw: RawInput) -> None:
 def test_cleaning_twice_is_cleaning_once_for_any_input(raw: RawInput) -> None:
     once = clean_tables(raw, DEFAULT)
     twice = clean_tables(RawInput(once.corpus, once.queries, once.pairs), DEFAULT)
-    assert twice.corpus.equals(once.corpus)
+    assert _corpus(twice).equals(_corpus(once))
     assert twice.queries.equals(once.queries)
     assert twice.pairs.equals(once.pairs)
     assert twice.dropped.is_empty()
@@ -292,11 +296,11 @@ def test_cleaning_twice_is_cleaning_once_for_any_input(raw: RawInput) -> None:
 def test_clean_tables_fit_together_for_any_input(raw: RawInput) -> None:
     result = clean_tables(raw, DEFAULT)
     positives = result.pairs.filter(pl.col("relevance") > 0)
-    assert set(result.pairs["doc_id"]) <= set(result.corpus["doc_id"])
+    assert set(result.pairs["doc_id"]) <= set(_corpus(result)["doc_id"])
     assert set(result.queries["query_id"]) == set(positives["query_id"])
     assert result.pairs["relevance"].is_finite().all()
     assert result.pairs.select("query_id", "doc_id").is_unique().all()
-    assert result.corpus.select("title", "text").is_unique().all()
-    assert (result.corpus["text"] != "").all()
-    order = {name: place for place, name in enumerate(raw.corpus["doc_id"])}
-    assert result.corpus["doc_id"].to_list() == sorted(result.corpus["doc_id"], key=lambda name: order[name])
+    assert _corpus(result).select("title", "text").is_unique().all()
+    assert (_corpus(result)["text"] != "").all()
+    order = {name: place for place, name in enumerate(pl.concat(raw.corpus)["doc_id"])}
+    assert _corpus(result)["doc_id"].to_list() == sorted(_corpus(result)["doc_id"], key=lambda name: order[name])

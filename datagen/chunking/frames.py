@@ -54,7 +54,7 @@ class Chunker:
         self.html_documents = 0
 
     def cut(self, corpus: pl.DataFrame) -> Iterator[tuple[int, Chunks]]:
-        """The corpus with its long documents cut, a few million letters at a time: how many documents, what came.
+        """Documents with the long ones cut, a few million letters at a time: how many documents, what came.
 
         A document that fits stays as it is. A passage has the title of its document and the headings above it as its
         title; in `meta` are `parent`, `chunk` (its number, from 0), `previous` and `next` (ids, or null), `overlap`
@@ -131,13 +131,13 @@ def passage_id(parent: str, number: int) -> str:
     return f"{parent}{MARK}{number}"
 
 
-def check_ids(corpus: pl.DataFrame, chunks: Chunks) -> None:
-    """See that no passage has the id of a document.
+def check_ids(ids: pl.Series, chunks: Chunks) -> None:
+    """See that no passage has the id of a document, those of the whole corpus being `ids`.
 
     Raises:
         InputError: one has.
     """
-    both = chunks.cut["doc_id"].filter(chunks.cut["doc_id"].is_in(corpus["doc_id"].implode()))
+    both = chunks.cut["doc_id"].filter(chunks.cut["doc_id"].is_in(ids.implode()))
     if len(both):
         raise InputError(
             f"documents have the ids {some_of(both)}, which passages of longer documents get when they are cut: "

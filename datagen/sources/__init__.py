@@ -6,7 +6,8 @@ columns    that frame               -> the columns of `tables.py`
 qrels, pairs, inputs                -> the forms an input may have
 """
 
+from datagen.sources.columns import shape_nothing
 from datagen.sources.fingerprints import input_fingerprint
-from datagen.sources.inputs import RawInput, load_input
+from datagen.sources.inputs import RawInput, Slices, load_input
 
-__all__ = ["RawInput", "input_fingerprint", "load_input"]
+__all__ = ["RawInput", "Slices", "input_fingerprint", "load_input", "shape_nothing"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from datagen.sources.locate import choose_split
 if TYPE_CHECKING:
     import datasets
 
+ROWS = 65_536
+"""Rows of a dataset that are in memory at once."""
+
 
 def read_folder(folder: str) -> pl.DataFrame:
     """All rows of a folder that `Dataset.save_to_disk` made.
@@ -21,14 +25,28 @@ def read_folder(folder: str) -> pl.DataFrame:
         InputError: the folder is damaged.
         BackendMissingError: `datasets` is not installed.
     """
+    return _to_frame(_load_folder(folder))
+
+
+def _load_folder(folder: str) -> datasets.Dataset:
     try:
         from datasets import load_from_disk
     except ImportError as exc:
         raise BackendMissingError(f"the dataset folder {folder!r}", extra="hub") from exc
     try:
-        return _to_frame(load_from_disk(folder))
+        return load_from_disk(folder)
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise InputError(f"cannot read the dataset folder {folder!r}: {exc}; save it again with save_to_disk") from exc
+
+
+def iterate_folder(folder: str) -> Iterator[pl.DataFrame]:
+    """The rows of `read_folder`, some at a time."""
+    yield from _iterate(_load_folder(folder))
+
+
+def iterate_hub(name: str, split: str) -> Iterator[pl.DataFrame]:
+    """The rows of `read_hub`, some at a time."""
+    yield from _iterate(_load(name, split))
 
 
 def read_hub(name: str, split: str) -> pl.DataFrame:
@@ -60,6 +78,11 @@ def _load(name: str, split: str) -> datasets.Dataset:
             f"reachable or does not know it ({first_line(exc)}); give the path of a local file or folder"
         ) from exc
     return loaded[choose_split(list(loaded), split, name)]
+
+
+def _iterate(dataset: datasets.Dataset) -> Iterator[pl.DataFrame]:
+    for begin in range(0, len(dataset), ROWS):
+        yield _to_frame(dataset.select(range(begin, min(begin + ROWS, len(dataset)))))
 
 
 def _to_frame(dataset: datasets.Dataset) -> pl.DataFrame:

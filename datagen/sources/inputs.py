@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import polars as pl
 
 from datagen.config import InputConfig
 from datagen.errors import InputError
 from datagen.sources.columns import no_queries, shape_corpus, shape_nothing, shape_queries
-from datagen.sources.frames import read_frame
+from datagen.sources.frames import iterate_frames, read_frame
 from datagen.sources.locate import Layout, Source, locate_input
 from datagen.sources.pairs import shape_pairs
 from datagen.sources.qrels import read_qrels
+
+Slices: TypeAlias = Iterable[pl.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class RawInput:
     the input is a corpus alone.
     """
 
-    corpus: pl.DataFrame
+    corpus: Slices
+    """The documents, in frames that together are the table; may be read once only."""
     queries: pl.DataFrame
     pairs: pl.DataFrame
 
@@ -37,22 +42,29 @@ def load_input(config: InputConfig) -> RawInput:
         BackendMissingError: a dataset was named and `datasets` is not installed.
     """
     if config.is_empty:
-        return RawInput(shape_nothing(), *no_queries())
+        return RawInput([shape_nothing()], *no_queries())
     layout = locate_input(config)
-    corpus = None if layout.corpus is None else _load_corpus(layout.corpus, config)
     if layout.pairs is not None:
-        frame = read_frame(layout.pairs, config.split)
-        return RawInput(*shape_pairs(frame, layout.pairs, corpus, config))
-    if corpus is None:
+        return _load_pairs(layout.pairs, layout.corpus, config)
+    if layout.corpus is None:
         raise InputError("the input has neither a corpus nor pairs: give one of them")
+    corpus = _iterate_corpus(layout.corpus, config)
     if layout.queries is None:
         return RawInput(corpus, *no_queries())
     queries = shape_queries(read_frame(layout.queries, config.split), layout.queries)
     return RawInput(corpus, queries, _load_qrels(layout, config))
 
 
-def _load_corpus(source: Source, config: InputConfig) -> pl.DataFrame:
-    return shape_corpus(read_frame(source, config.split), source)
+def _iterate_corpus(source: Source, config: InputConfig) -> Iterator[pl.DataFrame]:
+    for frame in iterate_frames(source, config.split):
+        yield shape_corpus(frame, source)
+
+
+def _load_pairs(source: Source, corpus: Source | None, config: InputConfig) -> RawInput:
+    """A table of pairs; its texts are looked up in the corpus, so that both are in memory."""
+    given = None if corpus is None else pl.concat(_iterate_corpus(corpus, config))
+    documents, queries, pairs = shape_pairs(read_frame(source, config.split), source, given, config)
+    return RawInput([documents], queries, pairs)
 
 
 def _load_qrels(layout: Layout, config: InputConfig) -> pl.DataFrame:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from datagen.errors import InputError, first_line
-from datagen.sources.content import decode, read_bytes
+from datagen.sources.content import decode, iterate_lines, read_bytes
 
 # Raw control characters in a text are taken; NaN and Infinity become texts, which relevance is read from.
+_BLOCK = 64 * 2**20
 _DECODER = json.JSONDecoder(strict=False, parse_constant=str)
 
 
@@ -22,13 +23,18 @@ def read_json_lines(path: Path) -> pl.DataFrame:
     Raises:
         InputError: a line is not a JSON object; the message names the file and the line.
     """
-    content = read_bytes(path)
-    try:
-        return _parse(content)
-    except pl.exceptions.PolarsError:
-        lines = enumerate(decode(content, path).split("\n"), start=1)
-        objects = [_parse_line(line, f"{str(path)!r}, line {number:,}") for number, line in lines if line.strip()]
-    return _parse_objects(objects, path)
+    return _parse_lines(read_bytes(path), path, 1)
+
+
+def iterate_json_lines(path: Path) -> Iterator[pl.DataFrame]:
+    """The rows of `read_json_lines` some at a time; the columns of a frame are the union of its own keys.
+
+    Raises:
+        InputError: a line is not a JSON object; the message names the file and the line.
+    """
+    for number, content in iterate_lines(path, _BLOCK):
+        if not content.isspace():
+            yield _parse_lines(content, path, number)
 
 
 def read_json(path: Path) -> pl.DataFrame:
@@ -44,6 +50,15 @@ def read_json(path: Path) -> pl.DataFrame:
     if not isinstance(array, list) or not all(isinstance(item, dict) for item in array):
         raise InputError(f"{str(path)!r} is a JSON array of something else than objects: give an array of objects")
     return _parse_objects(array, path)
+
+
+def _parse_lines(content: bytes, path: Path, first: int) -> pl.DataFrame:
+    try:
+        return _parse(content)
+    except pl.exceptions.PolarsError:
+        lines = enumerate(decode(content, path, first).split("\n"), start=first)
+        objects = [_parse_line(line, f"{str(path)!r}, line {number:,}") for number, line in lines if line.strip()]
+    return _parse_objects(objects, path)
 
 
 def _parse(content: bytes) -> pl.DataFrame:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,12 +17,17 @@ from datagen.chunking import Chunker, PairPointer, check_ids
 from datagen.config import RunConfig, StageName
 from datagen.errors import InputError
 from datagen.run_folder import Counts
-from datagen.sources import RawInput, input_fingerprint, load_input
+from datagen.sources import RawInput, Slices, input_fingerprint, load_input, shape_nothing
 from datagen.stages.base import Work
+from datagen.storage import remove_folder
+from datagen.tables import CORPUS
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_PART = 250_000
+_SLICE = 65_536
+_AS_READ = "as_read"
+"""Folder of the documents as they were read, which are looked at more than once."""
 
 
 class Clean:
@@ -43,7 +51,11 @@ class Clean:
         Raises:
             InputError: the input cannot be read, or nothing of it can be used.
         """
-        raw = load_input(work.config.input)
+        loaded = load_input(work.config.input)
+        with _spooled(work.partial / _AS_READ, loaded.corpus) as corpus:
+            return self._clean(work, dataclasses.replace(loaded, corpus=corpus))
+
+    def _clean(self, work: Work, raw: RawInput) -> Counts:
         result = cleaning.clean_tables(raw, work.config.clean)
         for sentence in cleaning.explain(result, work.config.clean):
             log.warning("%s", sentence)
@@ -56,10 +68,34 @@ class Clean:
         return _headline(result.counts) | counts | {"tables": result.counts}
 
 
+class Spool:
+    """Documents on disk, in slices of even size, as often as they are wanted."""
+
+    def __init__(self, folder: Path, documents: Slices) -> None:
+        """Write them into a folder, which must not be there."""
+        self._folder = folder
+        self.rows = shards.write_parts(folder, "corpus", documents)
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """The documents in order; one empty frame where there are none."""
+        yield from shards.iterate(self._folder, CORPUS.names, _SLICE) if self.rows else [shape_nothing()]
+
+
+@contextlib.contextmanager
+def _spooled(folder: Path, documents: Slices) -> Iterator[Spool]:
+    """The documents on disk as long as the block runs; what an interrupted stage left there goes first."""
+    try:
+        remove_folder(folder)
+        yield Spool(folder, documents)
+    finally:
+        remove_folder(folder)
+
+
 def _check_something_is_left(raw: RawInput, result: cleaning.CleanResult) -> None:
-    for table, left, what in (("corpus", result.corpus, "documents"), ("queries", result.queries, "queries")):
-        given = len(getattr(raw, table))
-        if given and left.is_empty():
+    for table, what in (("corpus", "documents"), ("queries", "queries")):
+        told = result.counts.get(table, {"given": 0, "kept": 0})
+        given = told["given"]
+        if given and not told["kept"]:
             reasons = _reasons(result.counts[table])
             hint = f"; of the pairs {_reasons(result.counts['pairs'])}" if table == "queries" else ""
             examples = _examples(raw) if table == "queries" else ""
@@ -80,7 +116,7 @@ def _reasons(counts: Mapping[str, Any]) -> str:  # Any: numbers, and a table of 
 
 def _examples(raw: RawInput) -> str:
     """Ids side by side: the usual cause is that two files count differently."""
-    pairs, queries, corpus = raw.pairs.head(1), raw.queries.head(1), raw.corpus.head(1)
+    pairs, queries, corpus = raw.pairs.head(1), raw.queries.head(1), next(iter(raw.corpus)).head(1)
     return (
         f": the pairs name query {pairs['query_id'].to_list()} and document {pairs['doc_id'].to_list()}, the queries "
         f"have ids like {queries['query_id'].to_list()}, the corpus like {corpus['doc_id'].to_list()}; make them match"
@@ -90,7 +126,7 @@ def _examples(raw: RawInput) -> str:
 def _write_corpus(work: Work, result: cleaning.CleanResult) -> tuple[pl.DataFrame, Counts]:
     """Write the corpus, its long documents cut where that is wanted; the pairs as they then are, and what was cut."""
     if not work.config.chunk.enabled:
-        _write(work, {"corpus": result.corpus})
+        work.write("corpus", _parts(_advancing(work, "write documents", result.corpus)))
         return result.pairs, {}
     chunker = Chunker(work.config.chunk, work.backends.token_counter())
     pointer = PairPointer(result.pairs, result.queries)
@@ -105,16 +141,22 @@ def _write_corpus(work: Work, result: cleaning.CleanResult) -> tuple[pl.DataFram
     return pointer.pointed(), counts
 
 
-def _cut(work: Work, corpus: pl.DataFrame, chunker: Chunker, pointer: PairPointer) -> Iterator[pl.DataFrame]:
-    with work.progress.step("cut documents", len(corpus), "documents") as advance:
-        for rows, chunks in chunker.cut(corpus):
-            check_ids(corpus, chunks)
+def _advancing(work: Work, name: str, corpus: cleaning.CleanCorpus) -> Iterator[pl.DataFrame]:
+    with work.progress.step(name, len(corpus), "documents") as advance:
+        for documents in corpus:
+            yield documents
+            advance(len(documents))
+
+
+def _cut(work: Work, corpus: cleaning.CleanCorpus, chunker: Chunker, pointer: PairPointer) -> Iterator[pl.DataFrame]:
+    for documents in _advancing(work, "cut documents", corpus):
+        for _, chunks in chunker.cut(documents):
+            check_ids(corpus.ids, chunks)
             pointer.see(chunks.cut)
             yield chunks.corpus
-            advance(rows)
 
 
-def _parts(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _parts(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The frames put together to parts of enough rows."""
     held: list[pl.DataFrame] = []
     for frame in frames:

@@ -9,7 +9,8 @@ import pytest
 
 from datagen.config import InputConfig
 from datagen.errors import InputError
-from datagen.sources import input_fingerprint, load_input
+from datagen.sources import input_fingerprint
+from tests.support.inputs import load
 
 
 @pytest.fixture
@@ -77,6 +78,6 @@ def test_error_names_the_file_when_it_cannot_be_read(tmp_path: Path) -> None:
         pytest.skip("needs a file that even root cannot read from its start: /proc/self/mem")
     (tmp_path / "corpus.csv").symlink_to(unreadable)
     config = InputConfig(corpus=str(tmp_path / "corpus.csv"))
-    for read in (input_fingerprint, load_input):
+    for read in (input_fingerprint, load):
         with pytest.raises(InputError, match=r"cannot read '.*corpus\.csv': .*check"):
             read(config)

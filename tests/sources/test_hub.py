@@ -10,7 +10,8 @@ import pytest
 
 from datagen.config import InputConfig
 from datagen.errors import BackendMissingError, InputError
-from datagen.sources import input_fingerprint, load_input
+from datagen.sources import input_fingerprint
+from tests.support.inputs import load
 
 datasets = pytest.importorskip("datasets", reason="needs the extra `hub`")
 datasets.disable_progress_bars()
@@ -45,24 +46,24 @@ def dataset_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize(("split", "ids"), [("train", ["a", "b"]), ("test", ["c"])])
 def test_split_is_taken_when_a_saved_dataset_has_several(folder: Path, split: str, ids: list[str]) -> None:
-    raw = load_input(InputConfig(corpus=str(folder), split=split))
+    raw = load(InputConfig(corpus=str(folder), split=split))
     assert raw.corpus["doc_id"].to_list() == ids
     assert set(raw.corpus["origin"]) == {f"saved/{split}"}
 
 
 def test_error_lists_the_splits_when_the_wanted_one_is_not_there(folder: Path) -> None:
     with pytest.raises(InputError, match="saved' has no split 'dev': set `split` to one of train, test"):
-        load_input(InputConfig(corpus=str(folder), split="dev"))
+        load(InputConfig(corpus=str(folder), split="dev"))
 
 
 def test_only_split_is_taken_when_it_has_another_name(tmp_path: Path) -> None:
     datasets.DatasetDict({"corpus": datasets.Dataset.from_dict(ROWS)}).save_to_disk(tmp_path / "saved")
-    assert len(load_input(InputConfig(corpus=str(tmp_path / "saved"))).corpus) == 2
+    assert len(load(InputConfig(corpus=str(tmp_path / "saved"))).corpus) == 2
 
 
 def test_chosen_rows_alone_are_read_when_the_saved_dataset_was_a_selection(tmp_path: Path) -> None:
     datasets.Dataset.from_dict(ROWS).select([1]).save_to_disk(tmp_path / "saved")
-    assert load_input(InputConfig(corpus=str(tmp_path / "saved"))).corpus["text"].to_list() == ["y"]
+    assert load(InputConfig(corpus=str(tmp_path / "saved"))).corpus["text"].to_list() == ["y"]
 
 
 def test_fingerprint_follows_the_split_when_a_saved_dataset_has_several(folder: Path) -> None:
@@ -74,12 +75,12 @@ def test_fingerprint_follows_the_split_when_a_saved_dataset_has_several(folder: 
 def test_error_says_save_again_when_a_saved_dataset_is_damaged(folder: Path) -> None:
     next((folder / "train").glob("*.arrow")).write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"cannot read the dataset folder '.*saved/train': .*save it again"):
-        load_input(InputConfig(corpus=str(folder)))
+        load(InputConfig(corpus=str(folder)))
 
 
 def test_rows_are_read_when_the_hub_has_the_dataset(dataset_id: str) -> None:
     config = InputConfig(corpus=dataset_id)
-    raw = load_input(config)
+    raw = load(config)
     assert raw.corpus.select("doc_id", "text", "origin").rows() == [("a", "x", "me/tiny"), ("b", "y", "me/tiny")]
     assert input_fingerprint(config).startswith("files: corpus me/tiny sha256:")
 
@@ -89,10 +90,10 @@ def test_error_says_give_a_path_when_the_hub_is_not_reachable() -> None:
         InputError,
         match=r"'nobody/nothing' is no file or folder here, .* the hub was not reachable .* give the path of a",
     ):
-        load_input(InputConfig(corpus="nobody/nothing"))
+        load(InputConfig(corpus="nobody/nothing"))
 
 
-@pytest.mark.parametrize("read", [load_input, input_fingerprint], ids=["load", "fingerprint"])
+@pytest.mark.parametrize("read", [load, input_fingerprint], ids=["load", "fingerprint"])
 def test_error_is_the_install_command_when_datasets_is_missing_for_an_id(
     monkeypatch: pytest.MonkeyPatch, read: Callable[[InputConfig], object]
 ) -> None:
@@ -106,4 +107,4 @@ def test_error_is_the_install_command_when_datasets_is_missing_for_a_folder(
 ) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(BackendMissingError, match=r"dataset folder '.*saved/train' .*pip install 'datagen\[hub\]'"):
-        load_input(InputConfig(corpus=str(folder)))
+        load(InputConfig(corpus=str(folder)))

@@ -12,8 +12,8 @@ import pytest
 
 from datagen.config import InputConfig
 from datagen.errors import InputError
-from datagen.sources import RawInput, load_input
 from datagen.tables import CORPUS, PAIRS, QUERIES
+from tests.support.inputs import Loaded, load
 
 Row: TypeAlias = dict[str, object]
 Writer: TypeAlias = Callable[[Path, list[Row]], Path]
@@ -84,13 +84,13 @@ FORMATS = [
 ]
 
 
-def _documents(raw: RawInput) -> list[tuple[str, str | None, str]]:
+def _documents(raw: Loaded) -> list[tuple[str, str | None, str]]:
     return raw.corpus.select("doc_id", "title", "text").rows()
 
 
 @pytest.mark.parametrize(("suffix", "write"), FORMATS)
 def test_input_is_read_when_three_files_are(tmp_path: Path, suffix: str, write: Writer) -> None:
-    raw = load_input(
+    raw = load(
         InputConfig(
             corpus=str(write(tmp_path / f"corpus{suffix}", DOCUMENTS)),
             queries=str(write(tmp_path / f"queries{suffix}", QUERY_ROWS)),
@@ -106,7 +106,7 @@ def test_input_is_read_when_three_files_are(tmp_path: Path, suffix: str, write: 
 @pytest.mark.parametrize(("suffix", "write"), FORMATS)
 def test_pairs_are_read_when_the_file_is(tmp_path: Path, suffix: str, write: Writer) -> None:
     rows: list[Row] = [{"anchor": "a", "positive": "x"}, {"anchor": "a", "positive": "y"}]
-    raw = load_input(InputConfig(pairs=str(write(tmp_path / f"pairs{suffix}", rows))))
+    raw = load(InputConfig(pairs=str(write(tmp_path / f"pairs{suffix}", rows))))
     assert raw.corpus["text"].to_list() == ["x", "y"]
     assert raw.queries["query"].to_list() == ["a"]
     assert raw.pairs["doc_id"].to_list() == raw.corpus["doc_id"].to_list()
@@ -123,14 +123,14 @@ def beir(tmp_path: Path) -> Path:
 
 
 def test_all_judgement_files_are_read_when_a_beir_folder_has_several(beir: Path) -> None:
-    raw = load_input(InputConfig(beir=str(beir)))
+    raw = load(InputConfig(beir=str(beir)))
     assert raw.pairs.rows() == [("q2", "d1", 2.0, "qrels/test.tsv"), ("q1", "d2", 1.0, "qrels/train.tsv")]
     assert raw.corpus["meta"].to_list() == ['{"metadata":null}', '{"metadata":null}', '{"metadata":{}}']
 
 
 def test_columns_are_those_of_the_tables_when_anything_is_read(beir: Path) -> None:
-    raw = load_input(InputConfig(beir=str(beir)))
-    alone = load_input(InputConfig(corpus=str(beir / "corpus.jsonl")))
+    raw = load(InputConfig(beir=str(beir)))
+    alone = load(InputConfig(corpus=str(beir / "corpus.jsonl")))
     for given in (raw, alone):
         assert given.corpus.columns == CORPUS.names
         assert given.queries.schema == dict.fromkeys(QUERIES.names, pl.String)
@@ -139,11 +139,11 @@ def test_columns_are_those_of_the_tables_when_anything_is_read(beir: Path) -> No
 
 
 def test_plain_and_packed_beir_folders_give_the_same_rows(beir: Path) -> None:
-    raw = load_input(InputConfig(beir=str(beir)))
+    raw = load(InputConfig(beir=str(beir)))
     for path in (beir / "corpus.jsonl", beir / "queries.jsonl", beir / "qrels" / "test.tsv"):
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    packed = load_input(InputConfig(beir=str(beir)))
+    packed = load(InputConfig(beir=str(beir)))
     assert packed.corpus.drop("origin").equals(raw.corpus.drop("origin"))
     assert packed.pairs.drop("source").equals(raw.pairs.drop("source"))
 
@@ -154,36 +154,36 @@ def test_judgements_are_found_when_a_beir_folder_has_one_file(beir: Path, name: 
     (beir / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     for path in (beir / "qrels").iterdir():
         path.unlink()
-    assert load_input(InputConfig(beir=str(beir))).pairs.rows() == [("q2", "d1", 2.0, name)]
+    assert load(InputConfig(beir=str(beir))).pairs.rows() == [("q2", "d1", 2.0, name)]
 
 
 @pytest.mark.parametrize("missing", ["corpus.jsonl", "queries.jsonl"])
 def test_error_lists_what_is_there_when_a_beir_folder_is_not_complete(beir: Path, missing: str) -> None:
     (beir / missing).unlink()
     with pytest.raises(InputError, match=rf"has no {missing} \(it holds .*'qrels'.*it needs corpus.jsonl"):
-        load_input(InputConfig(beir=str(beir)))
+        load(InputConfig(beir=str(beir)))
 
 
 def test_error_names_the_judgements_when_a_beir_folder_has_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no qrels/\*\.tsv or qrels\.tsv \(it is empty\)"):
-        load_input(InputConfig(beir=str(tmp_path)))
+        load(InputConfig(beir=str(tmp_path)))
 
 
 def test_error_says_not_a_folder_when_beir_is_a_file(beir: Path) -> None:
     with pytest.raises(InputError, match="does not exist or is not a folder"):
-        load_input(InputConfig(beir=str(beir / "corpus.jsonl")))
+        load(InputConfig(beir=str(beir / "corpus.jsonl")))
 
 
 def test_error_says_no_judgements_when_there_is_only_a_header(beir: Path) -> None:
     for path in (beir / "qrels").iterdir():
         path.write_text("query-id\tcorpus-id\tscore\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"qrels/test\.tsv, qrels/train\.tsv hold no judgements"):
-        load_input(InputConfig(beir=str(beir)))
+        load(InputConfig(beir=str(beir)))
 
 
 def test_nan_reaches_the_cleaning_when_judgements_hold_it(beir: Path) -> None:
     (beir / "qrels" / "test.tsv").write_text("q2\td1\tnan\n", encoding="utf-8")
-    assert math.isnan(load_input(InputConfig(beir=str(beir))).pairs["relevance"][0])
+    assert math.isnan(load(InputConfig(beir=str(beir))).pairs["relevance"][0])
 
 
 def test_error_lists_the_columns_when_the_text_is_missing(tmp_path: Path) -> None:
@@ -191,14 +191,14 @@ def test_error_lists_the_columns_when_the_text_is_missing(tmp_path: Path) -> Non
     with pytest.raises(
         InputError, match=r"'corpus\.parquet' has no column for the text: it has 'id', 'abstract'; rename one to 'text'"
     ):
-        load_input(InputConfig(corpus=str(path)))
+        load(InputConfig(corpus=str(path)))
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "corpus.csv", "corpus.tsv", "corpus.json"])
 def test_error_names_the_file_when_it_is_empty(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(InputError, match=rf"{name}' is empty: give a file with at least one row"):
-        load_input(InputConfig(corpus=str(tmp_path / name)))
+        load(InputConfig(corpus=str(tmp_path / name)))
 
 
 @pytest.mark.parametrize("name", ["corpus.csv", "corpus.tsv", "corpus.parquet"])
@@ -208,7 +208,7 @@ def test_error_says_no_rows_when_there_are_only_columns(tmp_path: Path, name: st
     else:
         (tmp_path / name).write_text("id,text\n".replace(",", "\t" if "tsv" in name else ","), encoding="utf-8")
     with pytest.raises(InputError, match=rf"'{name}' holds no rows, only columns \['id', 'text'\]"):
-        load_input(InputConfig(corpus=str(tmp_path / name)))
+        load(InputConfig(corpus=str(tmp_path / name)))
 
 
 @pytest.mark.parametrize("content", [b"PAR1 cut short", b""], ids=["cut", "empty"])
@@ -216,31 +216,31 @@ def test_error_names_the_file_when_parquet_is_unreadable(tmp_path: Path, content
     folder = _write_parquet_folder(tmp_path / "parts", DOCUMENTS)
     (folder / "part-1.parquet").write_bytes(content)
     with pytest.raises(InputError, match=r"cannot read '.*part-1\.parquet' as parquet: .*write or copy the file again"):
-        load_input(InputConfig(corpus=str(folder)))
+        load(InputConfig(corpus=str(folder)))
 
 
 def test_columns_are_joined_when_parquet_parts_differ(tmp_path: Path) -> None:
     folder = _write_parquet_folder(tmp_path / "parts", [{"id": 1, "text": "x"}, {"id": "b", "text": "y", "year": 1999}])
-    raw = load_input(InputConfig(corpus=str(folder)))
-    assert raw.corpus.select("doc_id", "meta").rows() == [("1", '{"year":null}'), ("b", '{"year":1999}')]
+    raw = load(InputConfig(corpus=str(folder)))
+    assert raw.corpus.select("doc_id", "meta").rows() == [("1", None), ("b", '{"year":1999}')]
 
 
 def test_error_says_so_when_parquet_parts_do_not_fit_together(tmp_path: Path) -> None:
     folder = _write_parquet_folder(tmp_path / "parts", [{"id": 1, "text": "x"}, {"id": 2, "text": ["y"]}])
-    with pytest.raises(InputError, match="the parquet files of 'parts' do not fit together"):
-        load_input(InputConfig(corpus=str(folder)))
+    with pytest.raises(InputError, match=r"column 'text' of 'parts' holds List\(String\), not texts"):
+        load(InputConfig(corpus=str(folder)))
 
 
 def test_error_says_judgements_only_when_a_trec_file_is_given_as_corpus(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text("some words", encoding="utf-8")
     with pytest.raises(InputError, match=r"'corpus\.txt' can only be read as relevance judgements: give a \.parquet"):
-        load_input(InputConfig(corpus=str(tmp_path / "corpus.txt")))
+        load(InputConfig(corpus=str(tmp_path / "corpus.txt")))
 
 
 @pytest.mark.parametrize("name", ["cisi", "med", "cranfield", "cacm", "entailmentbank", "xquad-xlingual"])
 def test_every_row_arrives_when_a_real_set_is_read(shared_data: Path, name: str) -> None:
     folder = shared_data / name
-    raw = load_input(InputConfig(beir=str(folder)))
+    raw = load(InputConfig(beir=str(folder)))
     with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as file:
         documents = [json.loads(line) for line in file]
     assert raw.corpus["doc_id"].to_list() == [row["_id"] for row in documents]

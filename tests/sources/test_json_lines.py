@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from datagen.errors import InputError
-from datagen.sources.json_lines import read_json, read_json_lines
+from datagen.sources import json_lines
+from datagen.sources.json_lines import iterate_json_lines, read_json, read_json_lines
 
 
 @pytest.fixture
@@ -97,3 +99,32 @@ def test_error_says_what_is_wrong_when_an_array_cannot_be_used(tmp_path: Path, c
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=f"corpus.json.*{message}"):
         read_json(path)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("end", [b"\n", b""], ids=["newline", "no newline"])
+def test_slices_together_are_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes], end: bytes
+) -> None:
+    monkeypatch.setattr(json_lines, "_BLOCK", 64)
+    rows = [{"_id": f"d{n}", "text": "x" * (n % 90)} for n in range(40)]
+    path.write_bytes(pack(b"\n".join(json.dumps(row).encode() for row in rows) + end))
+    frames = list(iterate_json_lines(path))
+    assert len(frames) > 5
+    assert [row for frame in frames for row in frame.to_dicts()] == rows
+
+
+def test_error_names_the_line_of_the_file_when_it_is_in_a_later_slice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_lines, "_BLOCK", 64)
+    path.write_text('{"_id": "d", "text": "some words"}\n' * 30 + "{broken\n", encoding="utf-8")
+    with pytest.raises(InputError, match="line 31: not valid JSON"):
+        list(iterate_json_lines(path))
+
+
+@pytest.mark.parametrize("content", [b"", b" \n\n "], ids=["nothing", "space"])
+def test_slices_of_an_empty_file_are_an_error(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is empty: give a file with at least one row"):
+        list(iterate_json_lines(path))

@@ -8,11 +8,11 @@ import pytest
 
 from datagen.config import InputConfig
 from datagen.errors import InputError
-from datagen.sources import RawInput, load_input
+from tests.support.inputs import Loaded, load
 
 
-def _load(folder: Path, pairs: list[dict[str, object]], corpus: list[dict[str, object]] | None = None) -> RawInput:
-    return load_input(_config(folder, pairs, corpus))
+def _load(folder: Path, pairs: list[dict[str, object]], corpus: list[dict[str, object]] | None = None) -> Loaded:
+    return load(_config(folder, pairs, corpus))
 
 
 def _config(
@@ -30,7 +30,7 @@ def _config(
     return InputConfig(**names, anchor_column=anchor_column, positive_column=positive_column)
 
 
-def _texts(raw: RawInput) -> list[tuple[str, str, float]]:
+def _texts(raw: Loaded) -> list[tuple[str, str, float]]:
     """Query text, document text and relevance of each pair."""
     joined = raw.pairs.join(raw.queries, "query_id", maintain_order="left").join(
         raw.corpus, "doc_id", maintain_order="left"
@@ -100,7 +100,7 @@ def test_title_belongs_to_the_document_when_there_is_one(tmp_path: Path) -> None
 
 def test_named_columns_win_when_usual_names_are_there_too(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"anchor": "no", "positive": "no", "title": "a", "body": "x"}]
-    raw = load_input(_config(tmp_path, rows, anchor_column="title", positive_column="body"))
+    raw = load(_config(tmp_path, rows, anchor_column="title", positive_column="body"))
     assert _texts(raw) == [("a", "x", 1.0)]
     assert raw.corpus["title"].to_list() == [None]
 
@@ -110,7 +110,7 @@ def test_error_lists_the_columns_when_a_named_one_is_not_there(tmp_path: Path, o
     config = _config(tmp_path, [{"anchor": "a", "positive": "x"}]).model_copy(update={option: "nope"})
     flag = "--" + option.replace("_", "-")
     with pytest.raises(InputError, match=rf"has no column 'nope' \({flag}\): it has 'anchor', 'positive'"):
-        load_input(config)
+        load(config)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_error_names_the_option_when_no_column_has_a_usual_name(
 def test_error_asks_for_two_columns_when_both_are_the_same(tmp_path: Path) -> None:
     config = _config(tmp_path, [{"a": "x"}], anchor_column="a", positive_column="a")
     with pytest.raises(InputError, match="the query and the positive are both column 'a': name two columns"):
-        load_input(config)
+        load(config)
 
 
 def test_relevance_is_taken_when_the_column_says_relevance(tmp_path: Path) -> None:
@@ -179,5 +179,5 @@ def test_document_is_added_when_its_id_has_another_text_in_the_corpus(tmp_path: 
 def test_every_pair_stays_when_rows_are_repeated(tmp_path: Path) -> None:
     frame = pl.DataFrame({"anchor": ["a"] * 3, "positive": ["x"] * 3})
     frame.write_parquet(tmp_path / "pairs.parquet")
-    raw = load_input(InputConfig(pairs=str(tmp_path / "pairs.parquet")))
+    raw = load(InputConfig(pairs=str(tmp_path / "pairs.parquet")))
     assert (len(raw.corpus), len(raw.queries), len(raw.pairs)) == (1, 1, 3)

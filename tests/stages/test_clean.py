@@ -96,6 +96,7 @@ def test_parts_are_cut_and_the_same_when_the_stage_runs_again(
     tmp_path: Path, beir: Path, work_on: WorkOn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clean, "ROWS_PER_PART", 2)
+    monkeypatch.setattr(clean, "_SLICE", 2)
     work = work_on(_config(tmp_path, input={"beir": str(beir)}))
     STAGE.run(work)
     files = sorted(work.partial.glob("*/*.parquet"))
