@@ -33,6 +33,14 @@ def render_documents(corpus: pl.DataFrame, template: str) -> pl.Series:
     return corpus.select(pl.concat_str(parts).str.strip_chars().alias("document"))["document"]
 
 
+def take_documents(corpus: Path, template: str, ids: pl.Series) -> pl.DataFrame:
+    """Columns `doc_id` and `text` of these documents, in the order of the corpus; no other text stays in memory."""
+    wanted = ids.unique().alias("doc_id").to_frame()
+    columns = ["doc_id", "title", "text"]
+    slices = (frame.join(wanted, on="doc_id", how="semi") for frame in shards.iterate(corpus, columns, SLICE))
+    return pl.concat(frame.select("doc_id", text=render_documents(frame, template)) for frame in slices)
+
+
 def text_groups(documents: Iterable[pl.Series], queries: pl.Series) -> tuple[Int64, Int64]:
     """A number for each text, the same for two texts when they are equal after normalisation.
 

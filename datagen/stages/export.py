@@ -10,7 +10,7 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends
 from datagen.config import RunConfig, StageName
-from datagen.documents import render_documents
+from datagen.documents import take_documents
 from datagen.report.ledger import IS_NEGATIVE, IS_POSITIVE, short_queries
 from datagen.run_folder import Counts
 from datagen.stages.base import Work
@@ -59,19 +59,20 @@ def _short_rows(short: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shards(work: Work) -> Iterator[pl.DataFrame]:
-    corpus = work.read("corpus", ["doc_id", "title", "text"])
-    documents = corpus.select("doc_id", text=render_documents(corpus, work.config.teacher.document_template))
     queries = work.read("queries", ["query_id", "query", "instruction"])
     ledger = shards.scan(work.source("candidates")).filter(IS_NEGATIVE | IS_POSITIVE)
     with work.progress.step("export", len(queries), "queries") as advance:
         for part in shards.slices(queries, work.config.export.rows_per_shard):
-            yield _training_rows(part, ledger, documents)
+            ids = part.lazy().select("query_id")
+            chosen = ledger.join(ids, on="query_id", how="semi", maintain_order="left").collect()
+            template = work.config.teacher.document_template
+            documents = take_documents(work.source("corpus"), template, chosen["doc_id"])
+            yield _training_rows(part, chosen, documents)
             advance(len(part))
 
 
-def _training_rows(queries: pl.DataFrame, ledger: pl.LazyFrame, documents: pl.DataFrame) -> pl.DataFrame:
+def _training_rows(queries: pl.DataFrame, chosen: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
     """One row for each query, in the order of the queries; lists in the order of the ledger, best first."""
-    chosen = ledger.join(queries.lazy().select("query_id"), on="query_id", how="semi", maintain_order="left").collect()
     chosen = chosen.join(documents, on="doc_id", how="left", maintain_order="left")
     rows = queries
     for name, wanted, kind in (("positives", IS_POSITIVE, POSITIVE), ("negatives", IS_NEGATIVE, NEGATIVE)):
