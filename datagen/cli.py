@@ -245,6 +245,7 @@ def mine_negatives(
     margin_policy: options.MarginPolicy = None,
     margin: options.Margin = None,
     positive_score: options.PositiveScore = None,
+    dry_run: options.Forecast = False,
     out: options.Out = None,
     cache: options.Cache = None,
     seed: options.Seed = None,
@@ -259,7 +260,10 @@ def mine_negatives(
 
         given = options.read_given(ctx)
         config = _continue(continued, given) if continued else build_config({"stages": MINE_STAGES, **given})
-        _run(config, fresh=fresh, quiet=quiet)
+        if dry_run:
+            _print_forecast(config)
+        else:
+            _run(config, fresh=fresh, quiet=quiet)
 
 
 @app.command("doctor")
@@ -327,6 +331,21 @@ def _print_pilot(config: RunConfig) -> None:
     from datagen.pilot import ask_pilot, describe_pilot
 
     typer.echo(describe_pilot(ask_pilot(config)))
+
+
+def _print_forecast(config: RunConfig) -> None:
+    from rich.filesize import decimal
+
+    from datagen.forecast import forecast_mining
+
+    forecast = forecast_mining(config)
+    size = forecast.size
+    typer.echo(f"{size.documents:,} documents, {size.queries:,} queries, about {forecast.pairs:,} candidates")
+    for stage in forecast.stages:
+        typer.echo(f"{stage.stage:8} {stage.seconds:10,.0f} s {decimal(stage.disk):>12} on disk")
+    typer.echo(
+        f"together {forecast.seconds:10,.0f} s {decimal(forecast.disk):>12}, from a trial on a few hundred texts"
+    )
 
 
 def _print_result(result: RunResult) -> None:

@@ -128,6 +128,9 @@ MaxRequests = Annotated[int | None, _option("--max-requests", _LIMITS, "Answers 
 DryRun = Annotated[
     bool, _option("--dry-run", _RUN, "Show three prompts, ask 20 rows, and say what the whole run would cost.")
 ]
+Forecast = Annotated[
+    bool, _option("--dry-run", _RUN, "Try the models on a few texts, and say what time and disk the run would take.")
+]
 Teacher = Annotated[
     str | None,
     _option("--teacher", _MODELS, "Embedder: hub id, folder or packaged:NAME.", "packaged:all-MiniLM-L6-v2"),
