@@ -165,9 +165,16 @@ def _measure_peer(n_queries: int, n_documents: int) -> dict[str, float]:
     corpus = [f"d{n}" for n in range(n_documents)]
     before, started = _gib(), time.monotonic()
     mined = mine_hard_negatives(
-        data, cast("SentenceTransformer", model), corpus=corpus, range_max=DEPTH - 1, relative_margin=MARGIN, num_negatives=WANTED,
-        output_format="triplet", use_faiss=True, verbose=False,
-    )  # fmt: skip
+        data,
+        cast("SentenceTransformer", model),
+        corpus=corpus,
+        range_max=DEPTH - 1,
+        relative_margin=MARGIN,
+        num_negatives=WANTED,
+        output_format="triplet",
+        use_faiss=True,
+        verbose=False,
+    )
     seconds = time.monotonic() - started - model.seconds
     return {"seconds": seconds, "peak": _gib(), "before": before, "negatives": float(len(mined))}
 
