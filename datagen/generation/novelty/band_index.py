@@ -48,6 +48,12 @@ def hash_bands(plain: str, grams: Sequence[str], bands: int, rows: int) -> UInt6
     return hashes
 
 
+def find_meeting(hashes: UInt64) -> npt.NDArray[np.bool_]:
+    """Which rows of hashes (n, 1 + bands) share a hash with another row of them, or with themselves."""
+    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    return np.asarray((counts[inverse].reshape(hashes.shape) > 1).any(axis=1), dtype=np.bool_)
+
+
 class BandIndex:
     """Texts by their bands; numbers count from 0 in the order of `add`."""
 
@@ -55,7 +61,9 @@ class BandIndex:
         """Hold nothing."""
         self._size = 0
         self._runs: list[UInt64] = []
-        self._fresh: defaultdict[int, list[int]] = defaultdict(list)
+        self._fresh: dict[int, int] = {}
+        """The first of the newest texts that has a band; nearly all have one, and a list each would cost most of all."""
+        self._fresh_others: defaultdict[int, list[int]] = defaultdict(list)
         self._fresh_rows: list[UInt64] = []
 
     def __len__(self) -> int:
@@ -68,7 +76,8 @@ class BandIndex:
             raise DatagenError(f"a run can hold at most {int(_NUMBER_MASK):,} texts for novelty: switch novelty off")
         number = self._size
         for value in hashes.tolist():
-            self._fresh[value].append(number)
+            if self._fresh.setdefault(value, number) != number:
+                self._fresh_others[value].append(number)
         self._fresh_rows.append((hashes << _NUMBER_BITS) | np.uint64(number))
         self._size += 1
         if len(self._fresh_rows) >= _FRESH_TEXTS:
@@ -85,7 +94,8 @@ class BandIndex:
         for row, values in enumerate(hashes.tolist()):
             for column, value in enumerate(values):
                 if value in self._fresh:
-                    _count(found[row], self._fresh[value][-_MOST_IN_BUCKET:], 1 if column else len(values))
+                    numbers = [self._fresh[value], *self._fresh_others.get(value, ())]
+                    _count(found[row], numbers[-_MOST_IN_BUCKET:], 1 if column else len(values))
         if not self._runs:
             return found
         flat = hashes.ravel()
@@ -97,6 +107,7 @@ class BandIndex:
     def _settle(self) -> None:
         run = np.sort(np.concatenate(self._fresh_rows))
         self._fresh.clear()
+        self._fresh_others.clear()
         self._fresh_rows.clear()
         while self._runs and len(self._runs[-1]) < _GROWTH * len(run):
             run = np.concatenate((self._runs.pop(), run))

@@ -18,8 +18,14 @@ import numpy as np
 
 from datagen.backends.protocols import Float32
 from datagen.config_novelty import NoveltySettings
-from datagen.generation.novelty.band_index import BandIndex, UInt64, hash_bands
-from datagen.generation.novelty.likeness import WordWeights, make_grams, measure_likeness, split_terms
+from datagen.generation.novelty.band_index import BandIndex, UInt64, find_meeting, hash_bands
+from datagen.generation.novelty.likeness import (
+    WordWeights,
+    could_be_like,
+    make_grams,
+    measure_likeness,
+    split_terms,
+)
 from datagen.generation.novelty.vector_index import VectorIndex
 from datagen.generation.words import count_query_words, normalise
 
@@ -83,14 +89,17 @@ class Novelty:
         if not texts:
             return []
         ready = self._prepare(texts)
-        shared = self._known.index.find(np.stack([text.hashes for text in ready]))
+        hashes = np.stack([text.hashes for text in ready])
+        shared = self._known.index.find(hashes)
         closest = self._known.find_closest(ready)
+        meets = find_meeting(hashes) | (self._encode is not None)
         group = _Known()
         found: list[Near | None] = []
-        for text, key, bands, near in zip(ready, keys, shared, closest, strict=True):
-            found.append(self._compare(text, bands, near, self._known) or self._compare_within(text, group))
-            if found[-1] is None:
+        for text, key, bands, near, may_repeat in zip(ready, keys, shared, closest, meets.tolist(), strict=True):
+            said = self._compare(text, bands, near, self._known)
+            if may_repeat and said is None and (said := self._compare_within(text, group)) is None:
                 group.add(text, key)
+            found.append(said)
         if len(self._pending) > _PENDING:
             self._pending.clear()
         self._pending.update((text.text, text) for text in ready)
@@ -155,8 +164,10 @@ class Novelty:
             terms = _split_known(other)
             if terms == text.terms and normalise(other) == text.plain:
                 return Near(DUPLICATE, known.keys[number], other, 1.0)
+            if text.is_short or could_be_like(text.terms, terms) < self.settings.likeness:
+                continue
             likeness = measure_likeness(text.terms, terms, self._weights)
-            if likeness >= self.settings.likeness and not text.is_short:
+            if likeness >= self.settings.likeness:
                 return Near(NEAR_DUPLICATE, known.keys[number], other, likeness)
         number, cosine = closest
         if cosine >= self.settings.cosine:

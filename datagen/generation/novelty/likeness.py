@@ -106,12 +106,21 @@ def measure_likeness(first: frozenset[str], second: frozenset[str], weights: Wor
     shared = math.fsum(map(weights.weight, first & second))  # the order of a set must not decide
     left, right = first - second, second - first
     apart = math.fsum(map(weights.cost, left ^ right))
-    mostly_shared = 2 * len(first & second) >= min(len(first), len(second))  # one has slips in some words, not in most
+    mostly_shared = _are_mostly_shared(first, second)
     if left and right and mostly_shared and max(len(left), len(right)) <= _MOST_APART:
         for term, other in _pair_slips(left, right, weights):
             shared += SLIP_SHARE * max(weights.weight(term), weights.weight(other))
             apart -= SLIP_SHARE * (weights.cost(term) + weights.cost(other))
     return shared / (shared + apart) if shared else 0.0
+
+
+def could_be_like(first: frozenset[str], second: frozenset[str]) -> float:
+    """An upper bound of `measure_likeness`, for a fraction of its time: 1 wherever slips might make words alike."""
+    if _are_mostly_shared(first, second):
+        return 1.0
+    shared, apart = first & second, first ^ second
+    most = len(shared - _EMPTY) + TELLING_WEIGHT * len(shared & _EMPTY)
+    return most / (most + LETTERS_COST * len(apart - _EMPTY)) if most else 0.0
 
 
 def is_one_edit(first: str, second: str) -> bool:
@@ -126,6 +135,11 @@ def is_one_edit(first: str, second: str) -> bool:
         end += 1
     left, right = first[start : len(first) - end], second[start : len(second) - end]
     return max(len(left), len(right)) <= 1 or (len(left) == 2 and left == right[::-1])
+
+
+def _are_mostly_shared(first: frozenset[str], second: frozenset[str]) -> bool:
+    """Then what is apart may be slips: a text has them in some words, not in most."""
+    return 2 * len(first & second) >= min(len(first), len(second))
 
 
 def _pair_slips(left: frozenset[str], right: frozenset[str], weights: WordWeights) -> list[tuple[str, str]]:

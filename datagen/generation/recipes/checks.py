@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, NamedTuple, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from datagen.generation.outcome import Source
 from datagen.generation.recipes.checks_copy import are_alike, find_quote, is_copied, leaks_label, stands_in
@@ -62,8 +62,6 @@ class Check(Settings):
     leave_out: bool = Field(default=False, description="the field is left out and the row kept, instead of dropped")
     complaint: str = Field(default="", description="what the model is told when it is asked again")
 
-    _rule: str = PrivateAttr("")
-
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
         rules = [rule for rule in _RULES if getattr(self, rule)]
@@ -77,7 +75,6 @@ class Check(Settings):
             (list(band) for band in self.bands.values() if (band[0] or 0) > (band[1] or sys.maxsize)), None
         ):
             raise ValueError(f"a band goes from the fewest words to the most, not {wrong}")
-        self._rule = rules[0]
         return self
 
     @property
@@ -92,7 +89,7 @@ class Check(Settings):
 
     def applies(self, slots: Mapping[str, str]) -> bool:
         """Whether the slots of a row call for it; where a slot is not told, a condition on it does not hold."""
-        return all(slots.get(name) in allowed for name, allowed in self.when.items())
+        return not self.when or all(slots.get(name) in allowed for name, allowed in self.when.items())
 
     def passes(self, value: object, source: Source, values: Values, slots: Mapping[str, str]) -> bool:
         """Whether a value keeps the rule; one that is absent does, and so does one that has nothing to be held against.
@@ -103,13 +100,16 @@ class Check(Settings):
             values: all fields of the answer.
             slots: of the row.
         """
-        row = _Row(self, source, values, slots)
-        rule = _RULES[self._rule]
-        return all(rule.keeps(text, row) for text in _texts(value))
+        row, keeps = _Row(self, source, values, slots), self._rule.keeps
+        return keeps(value, row) if isinstance(value, str) else all(keeps(text, row) for text in _texts(value))
 
     def explain(self) -> str:
         """What the model is told."""
-        return self.complaint or f"`{self.field}`: {_RULES[self._rule].demand.format(check=self)}"
+        return self.complaint or f"`{self.field}`: {self._rule.demand.format(check=self)}"
+
+    @cached_property
+    def _rule(self) -> _Rule:
+        return next(rule for name, rule in _RULES.items() if getattr(self, name))
 
 
 class _Row(NamedTuple):

@@ -47,7 +47,7 @@ def is_in_language(text: str, language: Language) -> bool:
 
 def identify(text: str) -> str:
     """The code of the language that a text of some length is in; empty when that is not sure."""
-    best, share = next(iter(_guess(text[:MOST_CHARACTERS]).items()), ("", 0.0))
+    best, share = next(iter(_guess(text[:MOST_CHARACTERS], most=1).items()), ("", 0.0))
     return best if share >= _SURE else ""
 
 
@@ -81,9 +81,9 @@ def _sounds_right(text: str, language: Language) -> bool:
     return share < least or share < times * own
 
 
-def _guess(text: str) -> dict[str, float]:
+def _guess(text: str, most: int = _GUESSES) -> dict[str, float]:
     """The likeliest languages with their shares, the likeliest first."""
-    found = _detector().detect(text.lower(), k=_GUESSES)
+    found = _detector().detect(text.lower(), k=most)
     return {str(guess["lang"]): float(guess["score"]) for guess in found}
 
 

@@ -215,10 +215,9 @@ class Recipe:
                 self.templates.try_out(name, values_of_row)
 
     def _broken(self, values: Values, source: Source, slots: Slots, *, leave_out: bool) -> Iterator[Check]:
-        for check in self.spec.checks:
-            if check.leave_out is not leave_out or not check.applies(slots):
-                continue
-            if not check.passes(values.get(check.field), source, values, slots):
+        for check in self._checks[leave_out]:
+            value = values.get(check.field)
+            if value is not None and check.applies(slots) and not check.passes(value, source, values, slots):
                 yield check
 
     def _instruction(self, source: Source, slots: Slots) -> str | None:
@@ -234,6 +233,10 @@ class Recipe:
         for name, words in self._in_words.items():
             values[name + IN_WORDS] = words.get(slots[name], slots[name])
         return values
+
+    @cached_property
+    def _checks(self) -> dict[bool, list[Check]]:
+        return {kind: [check for check in self.spec.checks if check.leave_out is kind] for kind in (True, False)}
 
     @cached_property
     def _part_choice(self) -> Choice:

@@ -7,8 +7,9 @@ tags that it cannot close itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from jinja2 import meta
@@ -99,9 +100,17 @@ class Templates:
         return frozenset(found) - frozenset(_GLOBALS)
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Templates of it hold their few globals as a plain dict: Jinja's chain of dicts is walked for every rendering."""
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:  # Any: as in jinja2
+        """The globals of a template."""
+        return {**self.globals, **(d or {})}
+
+
 def _environment(sources: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
     # No autoescape: a prompt is plain text, and `&amp;` in a passage would be read by the model as it stands.
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Environment(
         loader=jinja2.DictLoader(dict(sources)),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
