@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from datagen.generation.outcome import Source
 from datagen.generation.recipes.checks_copy import are_alike, find_quote, is_copied, leaks_label, stands_in
 from datagen.generation.recipes.checks_language import fits_passage, is_in_language
-from datagen.generation.recipes.checks_wording import depends_on_passage, is_refusal
+from datagen.generation.recipes.checks_refusal import is_refusal
+from datagen.generation.recipes.checks_wording import depends_on_passage
 from datagen.generation.recipes.language_names import find_language
 from datagen.generation.recipes.slot_choices import Condition, as_text
 from datagen.generation.words import count_query_words
