@@ -39,6 +39,7 @@ MEANT = {
     "near-duplicate": (NEAR_DUPLICATE,),
     "refusal": ("refusal",),
     "refusal, unseen wording": ("refusal",),
+    "refusal, held out": ("refusal",),
     "negative like the positive": ("negative_is_positive",),
 }
 """The checks that a fault is counted for; another one that refuses the row is luck."""

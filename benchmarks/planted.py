@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.judged import read_judged, shown_positive
+from benchmarks.refusals import HELD_OUT, LISTED, UNSEEN
 from datagen.generation.outcome import Source
 from datagen.generation.words import count_query_words, normalise
 
@@ -36,91 +37,6 @@ _LEAKS = (
     "{text} I would call it \"{label}\".", "After all those {labels} I ask: {text}", "{LABEL}! {text}",
     "this is a {hyphened} thing: {text}",
 )  # fmt: skip
-_REFUSALS = (
-    "I'm sorry, but I can't assist with that request.",
-    "I cannot help with creating a query about {topic}.",
-    "As an AI language model, I am not able to produce this content.",
-    "Sorry, I can't write a search query for this passage.",
-    "I apologize, but I cannot generate content about {topic}.",
-    "Unfortunately, I am unable to provide a question on {topic}.",
-    "I'm just an AI and don't have access to the passage.",
-    "I am unable to fulfill this request as it involves {topic}.",
-    "The passage does not contain enough information about {topic}.",
-    "There is not enough information to write a question.",
-    "I’m sorry, but as a large language model I can’t do that.",
-    "N/A",
-    "I won't be able to create a query like this.",
-    "Apologies, but I can't comply with that.",
-    "I'm afraid the text is too short to write a query about it.",
-    "It is against my guidelines to write about {topic}.",
-    "I must decline to write a query about {topic}.",
-    "I can't provide medical advice about {topic}.",
-    "No suitable query could be generated from this text.",
-    "My apologies, I do not have the ability to search for {topic}.",
-    "I'm not able to discuss {topic}.",
-    "Unable to generate a query.",
-    "Es tut mir leid, aber ich kann dabei nicht helfen.",
-    "Als KI-Sprachmodell kann ich dazu keine Frage schreiben, tut mir leid.",
-    "Je suis désolé, mais je ne peux pas répondre à cette demande.",
-    "Lo siento, pero no puedo ayudar con esa solicitud.",
-    "Mi dispiace, ma non posso aiutarti con questa richiesta.",
-    "Desculpe, mas não posso ajudar com isso.",
-    "Het spijt me, maar ik kan hier niet mee helpen.",
-    "Przepraszam, ale nie mogę w tym pomóc.",
-    "Извините, но я не могу помочь с этим запросом.",
-    "很抱歉，我无法完成这个请求。",
-    "作为一个人工智能语言模型，我不能回答这个问题。",
-    "申し訳ありませんが、そのご依頼にはお答えできません。",
-    "죄송하지만 그 요청은 도와드릴 수 없습니다.",
-    "عذراً، لا أستطيع المساعدة في هذا الطلب.",
-    "Üzgünüm, bu konuda yardımcı olamıyorum.",
-    "Xin lỗi, tôi không thể giúp với yêu cầu này.",
-    "Maaf, saya tidak dapat membantu permintaan itu.",
-    "मुझे खेद है, लेकिन मैं इस अनुरोध में मदद नहीं कर सकता।",
-    "Sorry, I cannot do that.",
-    "I can't write about {topic}, as it may be harmful.",
-    "I am sorry, but this topic goes beyond what I can do.",
-    "I'm not comfortable generating a query on {topic}.",
-    "As a helpful assistant, I can't produce such a text.",
-    "I apologise for the inconvenience, but no question fits this passage.",
-    "Regrettably, I can't help you with {topic}.",
-    "There isn't enough context to write a query.",
-    "The text provided does not mention anything that can be asked.",
-    "I do not have enough information to create a question.",
-    "Query not available.",
-    "This content may violate the usage policies, so I cannot continue.",
-    "I'm an AI assistant and cannot search for {topic}.",
-    "Let me know if you have another passage, as I cannot use this one.",
-    "Dazu kann ich leider keine Anfrage erstellen.",
-    "Je ne peux pas générer de requête à partir de ce texte.",
-    "No puedo generar una consulta con este texto.",
-    "Non posso aiutarti con {topic}.",
-    "抱歉，我不能协助您。",
-    "Извините, я не смогу составить запрос.",
-)
-_UNSEEN_REFUSALS = (
-    "I'm sorry, but I can't answer that.",
-    "I cannot generate a question about {topic}.",
-    "I can't help with that, but I can write about something else.",
-    "Sorry, writing about {topic} is not something I can do.",
-    "I am unable to create content that involves {topic}.",
-    "As an AI, I have no personal experience with {topic}.",
-    "I must respectfully decline this request.",
-    "The passage is empty.",
-    "I couldn't find anything to ask in this passage.",
-    "I apologize, but the request is unclear to me.",
-    "This passage contains no information that could be searched for.",
-    "My guidelines do not allow me to write about {topic}.",
-    "I am a language model and cannot browse the internet.",
-    "Please clarify what kind of query you want.",
-    "I won't create that kind of content.",
-    "Ich kann Ihnen bei dieser Anfrage nicht weiterhelfen.",
-    "Désolée, je ne peux pas rédiger ce texte.",
-    "Lo siento, no puedo escribir sobre {topic}.",
-    "对不起，我无法回答。",
-    "申し訳ありませんが、お答えできません。",
-)
-"""Written after the phrases that the checks know, and none was added for them."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -232,14 +148,12 @@ def _leak(row: Row, rng: random.Random) -> Row:
     return _with_query(row, text, "leaked label")
 
 
-def _refusal(row: Row, rng: random.Random) -> Row:
-    topic = " ".join(row.source.text.split()[:3]).strip(".,;:()\"'")
-    return _with_query(row, rng.choice(_REFUSALS).format(topic=topic), "refusal")
+def _refusal(sentences: Sequence[str], fault: str) -> Plant:
+    def plant(row: Row, rng: random.Random) -> Row:
+        topic = " ".join(row.source.text.split()[:3]).strip(".,;:()\"'")
+        return _with_query(row, rng.choice(sentences).format(topic=topic), fault)
 
-
-def _unseen_refusal(row: Row, rng: random.Random) -> Row:
-    topic = " ".join(row.source.text.split()[:3]).strip(".,;:()\"'")
-    return _with_query(row, rng.choice(_UNSEEN_REFUSALS).format(topic=topic), "refusal, unseen wording")
+    return plant
 
 
 def _near_duplicate(row: Row, rng: random.Random) -> Row | None:
@@ -283,7 +197,8 @@ _PLANTS: dict[str, Plant] = {
     "English for another language": _wrong_language,
     "leaked label": _leak,
     "near-duplicate": _near_duplicate,
-    "refusal": _refusal,
-    "refusal, unseen wording": _unseen_refusal,
+    "refusal": _refusal(LISTED, "refusal"),
+    "refusal, unseen wording": _refusal(UNSEEN, "refusal, unseen wording"),
+    "refusal, held out": _refusal(HELD_OUT, "refusal, held out"),
     "negative like the positive": _same_negative,
 }

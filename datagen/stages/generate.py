@@ -125,9 +125,7 @@ def _prompt(work: Work, output: Output) -> Counts:
 
 @contextlib.contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Each row makes thousands of objects and hardly a cycle: looking for those as often as Python does by itself is a
-    fifth of what a row costs.
-    """
+    """Look for cycles less often: a row makes thousands of objects and hardly a cycle."""
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], OBJECTS_BETWEEN_COLLECTIONS) if before[0] else 0, *before[1:])
     try:

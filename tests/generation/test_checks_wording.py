@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from datagen.generation.recipes.checks_wording import depends_on_passage, is_refusal
+from datagen.generation.recipes.checks_refusal import is_refusal
+from datagen.generation.recipes.checks_wording import depends_on_passage
 
 SETS = (
     "banking77",

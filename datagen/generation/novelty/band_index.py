@@ -62,7 +62,7 @@ class BandIndex:
         self._size = 0
         self._runs: list[UInt64] = []
         self._fresh: dict[int, int] = {}
-        """The first of the newest texts that has a band; nearly all have one, and a list each would cost most of all."""
+        """The first of the newest texts that has a band: most bands have one, and a list for each would cost most."""
         self._fresh_others: defaultdict[int, list[int]] = defaultdict(list)
         self._fresh_rows: list[UInt64] = []
 
