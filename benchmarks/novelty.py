@@ -106,6 +106,8 @@ def _watch_set(folder: Path, settings: NoveltySettings) -> str:
         states.add(watch.state())
         if watch.signs and watch.signs.rows == settings.window:
             signs.append(watch.signs)
+    if not signs:
+        return f"| {folder.name} | too few texts | | |"
     compression, entropy = min(sign.compression for sign in signs), min(sign.entropy for sign in signs)
     return f"| {folder.name} | {compression:.3f} | {entropy:.2f} | {', '.join(sorted(states - {'fine'})) or 'none'} |"
 

@@ -62,40 +62,6 @@ def test_real_words_for_texts_are_no_fault(text: str) -> None:
     assert not depends_on_passage(text)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I'm sorry, but I can't assist with that request.",
-        "I’m unable to fulfill this request.",
-        "As an AI language model, I cannot write this.",
-        "The passage does not contain enough information.",
-        "N/A",
-        "Could you please provide the passage?",
-        "Es tut mir leid, aber ich kann dabei nicht helfen.",
-        "Je suis désolé, mais je ne peux pas répondre.",
-        "很抱歉，我无法完成这个请求。",
-    ],
-)
-def test_refusals_are_found(text: str) -> None:
-    assert is_refusal(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "why can't I reset my password",
-        "I am unable to verify my identity",
-        "I cannot make a transfer to another account.",
-        "what is an AI language model",
-        "none of my cards work abroad",
-        "is it against company policy to work from home",
-        "unfortunately named places in England",
-    ],
-)
-def test_people_who_cannot_do_things_are_no_refusals(text: str) -> None:
-    assert not is_refusal(text)
-
-
 def test_real_queries_are_hardly_ever_taken_for_faults(shared_data: Path) -> None:
     queries = [query for name in SETS for query in _queries(shared_data / name)]
     assert len(queries) > 25_000

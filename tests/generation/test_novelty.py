@@ -12,9 +12,16 @@ import pytest
 
 from datagen.backends.protocols import Float32
 from datagen.config_novelty import NoveltySettings
-from datagen.generation.novelty.band_index import BandIndex, hash_bands
+from datagen.generation.novelty.band_index import BandIndex, find_meeting, hash_bands
 from datagen.generation.novelty.gate import Novelty
-from datagen.generation.novelty.likeness import WordWeights, is_one_edit, make_grams, measure_likeness, split_terms
+from datagen.generation.novelty.likeness import (
+    WordWeights,
+    could_be_like,
+    is_one_edit,
+    make_grams,
+    measure_likeness,
+    split_terms,
+)
 from datagen.generation.novelty.vector_index import VectorIndex
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -319,3 +326,20 @@ def _names(number: int) -> list[str]:
     draw = random.Random(2)
     syllables = [f"{consonant}{vowel}" for consonant in "bdfgklmnprst" for vowel in "aeiou"]
     return list(dict.fromkeys("".join(draw.choices(syllables, k=5)) for _ in range(2 * number)))[:number]
+
+
+def test_likeness_is_never_above_its_bound() -> None:
+    draw = random.Random(3)
+    vocabulary = [*"what the of for not treatment treatments fever type 1 2 symptoms cause causes card kidney".split()]
+    bags = [frozenset(draw.sample(vocabulary, draw.randint(1, 9))) for _ in range(300)]
+    weights = WordWeights()
+    for bag in bags[:100]:
+        weights.add(bag)
+    pairs = [(first, second) for first in bags[:150] for second in bags[150:]]
+    assert all(measure_likeness(*pair, weights) <= could_be_like(*pair) + 1e-12 for pair in pairs)
+    assert sum(could_be_like(*pair) < 0.7 for pair in pairs) > 1000
+
+
+def test_rows_that_meet_are_those_that_share_a_hash() -> None:
+    hashes = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 2], [9, 9, 10]], dtype=np.uint64)
+    assert find_meeting(hashes).tolist() == [True, False, True, True]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from datagen.generation.words import WordStatistics, count_query_words, count_words, normalise, words
+from datagen.generation.words import WORD, WordStatistics, count_query_words, count_words, normalise, words
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,11 @@ def test_statistics_of_no_corpus_take_all_words_alike() -> None:
     statistics = WordStatistics()
     assert statistics.rarity("a") == statistics.rarity("zygote") > 0
     assert statistics.specific_words(["zygote"]) == {"zygote"}
+
+
+def test_words_of_ascii_are_those_of_the_pattern_whatever_the_marks() -> None:
+    draw = random.Random(1)
+    letters = "aB9 '-_.,\t\n\x00\x1c\x7f@[{~"
+    texts = ["".join(draw.choices(letters, k=draw.randint(0, 24))) for _ in range(5000)]
+    assert [words(text) for text in texts] == [WORD.findall(text.lower()) for text in texts]
+    assert sum(map(len, map(words, texts))) > 5000

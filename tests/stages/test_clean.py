@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -161,3 +162,104 @@ def test_counts_add_up_when_a_real_set_is_cleaned(
     assert (
         counts["corpus"]["dropped"] == {"cisi": {"duplicate_text": 2}, "cacm": {"duplicate_text": 191}, "med": {}}[name]
     )
+
+
+class _Words:
+    """A tokenizer and its owner in one: a word is a token."""
+
+    own_marks = 0
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+    def token_counter(self) -> _Words:
+        return self
+
+    def token_counter_identity(self) -> str:
+        return "words"
+
+
+LONG = " ".join(f"Sentence {name} speaks of the {name} alone and of no other thing." for name in ("fox", "owl", "elk"))
+
+
+@pytest.fixture
+def cutting(tmp_path: Path, work_on: WorkOn) -> Callable[..., Work]:
+    """Work on a set of one long document and three short ones, to be cut to passages of 16 tokens."""
+    folder = tmp_path / "long"
+    folder.mkdir()
+    texts = {"long": LONG, "short": "A short one.", "page": "<p>A page.</p>", "other": "Another one."}
+    _write_lines(folder / "corpus.jsonl", [{"_id": name, "text": text} for name, text in texts.items()])
+    _write_lines(folder / "queries.jsonl", [{"_id": "q0", "text": "the owl"}, {"_id": "q1", "text": "what is short"}])
+    (folder / "qrels.tsv").write_text("q0\tlong\t1\nq1\tshort\t1\nq1\tlong\t1\n", encoding="utf-8")
+
+    def prepare(**chunk: Any) -> Work:  # Any: settings of all kinds
+        chunk = {"max_tokens": 16, "min_tokens": 0, **chunk}
+        work = work_on(_config(tmp_path, input={"beir": str(folder)}, chunk=chunk))
+        return replace(work, around=replace(work.around, backends=cast(Backends, _Words())))
+
+    return prepare
+
+
+def test_long_documents_are_cut_and_counted_when_a_limit_is_set(cutting: Callable[..., Work]) -> None:
+    work = cutting()
+    counts = STAGE.run(work)
+    corpus = pl.read_parquet(work.partial / "corpus")
+    assert corpus.columns == CORPUS.names
+    assert corpus["doc_id"].to_list() == ["long#0", "long#1", "long#2", "short", "page", "other"]
+    assert " ".join(corpus["text"][:3]) == LONG
+    assert corpus["text"][4] == "A page."
+    assert {name: counts[name] for name in counts if name != "tables"} == {
+        "documents_kept": 4,
+        "documents_dropped": 0,
+        "queries_kept": 2,
+        "queries_dropped": 0,
+        "pairs_kept": 3,
+        "pairs_dropped": 0,
+        "documents_cut": 1,
+        "passages_cut": 3,
+        "html_documents": 1,
+        "pairs_pointed": 2,
+        "pairs_without_shared_words": 1,
+    }
+
+
+def test_pairs_name_the_passage_that_answers_when_documents_are_cut(cutting: Callable[..., Work]) -> None:
+    work = cutting()
+    STAGE.run(work)
+    pairs = pl.read_parquet(work.partial / "pairs").select("query_id", "doc_id").rows()
+    assert pairs == [("q0", "long#1"), ("q1", "short"), ("q1", "long#0")]
+
+
+def test_parts_are_filled_from_many_slices_when_documents_are_cut(
+    cutting: Callable[..., Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clean, "ROWS_PER_PART", 4)
+    monkeypatch.setattr("datagen.chunking.frames._LETTERS_AT_ONCE", 1)
+    work = cutting()
+    STAGE.run(work)
+    parts = [pl.read_parquet(path)["doc_id"].to_list() for path in sorted((work.partial / "corpus").glob("*.parquet"))]
+    assert parts == [["long#0", "long#1", "long#2", "short"], ["page", "other"]]
+
+
+def test_nothing_is_cut_when_all_documents_fit(cutting: Callable[..., Work]) -> None:
+    work = cutting(max_tokens=1000, headings=False)
+    counts = STAGE.run(work)
+    assert pl.read_parquet(work.partial / "corpus")["doc_id"].to_list() == ["long", "short", "page", "other"]
+    assert (counts["documents_cut"], counts["html_documents"], counts["pairs_pointed"]) == (0, 0, 0)
+
+
+def test_a_document_with_the_id_of_a_passage_is_refused_when_documents_are_cut(
+    cutting: Callable[..., Work], tmp_path: Path
+) -> None:
+    with (tmp_path / "long" / "corpus.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"_id": "long#1", "text": "In the way."}\n')
+    with pytest.raises(InputError, match="documents have the ids 'long#1', which passages of longer documents get"):
+        STAGE.run(cutting())
+
+
+def test_settings_follow_limit_and_tokenizer_when_documents_are_cut(cutting: Callable[..., Work]) -> None:
+    work = cutting()
+    settings = STAGE.settings(work.config, work.backends)
+    assert settings["tokenizer"] == "words"
+    assert settings["chunk"] == work.config.chunk.model_dump()
+    assert STAGE.settings(cutting(max_tokens=20).config, work.backends) != settings

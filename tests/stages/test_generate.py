@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import hashlib
 import importlib.resources
@@ -26,7 +27,7 @@ from datagen.generation import passages as stored
 from datagen.progress import SilentProgress
 from datagen.run_folder import Counts, open_run
 from datagen.stages.base import Stage, Surroundings, Work
-from datagen.stages.generate import Generate
+from datagen.stages.generate import OBJECTS_BETWEEN_COLLECTIONS, Generate, _rare_collections
 from datagen.tables import CORPUS, DROPPED, PAIRS, QUERIES
 
 STAGE: Stage = Generate()
@@ -301,3 +302,11 @@ def test_settings_name_all_that_changes_the_rows() -> None:
     assert settings["seed"] == 7
     assert settings["llm"] == "extractive"
     assert settings.keys() == {*GenerateConfig.model_fields, "seed"}
+
+
+def test_collections_are_rare_while_rows_are_written_and_then_as_before() -> None:
+    before = gc.get_threshold()
+    with pytest.raises(KeyError), _rare_collections():
+        assert gc.get_threshold() == (OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
+        raise KeyError
+    assert gc.get_threshold() == before

@@ -116,8 +116,8 @@ _LACKS = (
 _FAULTY = (
     rf"(?:the|this|your|that) (?:\w+ )?{_INPUT} (?:\w+ ){{0,3}}?(?:is|was|are|were|seems?|appears?|looks?|does|did|has"
     rf"|contains|lacks|gives|provides|offers|got|includes)(?: to be| to have been)?(?:n't| not)?(?: \w+){{0,3}}? ?"
-    rf"(?:empty|missing|blank|too short|cut off|incomplete|unclear|insufficient|unreadable|corrupted|enough|nothing|no\b"
-    rf"|contain|mention|provide|include|give|offer|have|make sense)"
+    rf"(?:empty|missing|blank|too short|cut off|incomplete|unclear|insufficient|unreadable|corrupted|enough|nothing"
+    rf"|no\b|contain|mention|provide|include|give|offer|have|make sense)"
 )
 _ASKS = (
     r"(?:^|[.,!?;] |\b(?:and|so|but) )(?:(?:could|can|would|will) you )?(?:please |kindly )?"

@@ -1,7 +1,8 @@
 """Phrases that give an answer away as useless: words for a passage that whoever searches has not seen.
 
-Real people write `what is a table of contents`: a phrase is listed only where next to no real query has
-it. The patterns see a text in lower case, with plain apostrophes and single spaces; each is tried only on texts that hold one of its marks, because finding those costs next to nothing.
+Real people write `what is a table of contents`: a phrase is listed only where next to no real query has it.
+The patterns see a text in lower case, with plain apostrophes and single spaces; each is
+tried only on texts that hold one of its marks, because finding those costs next to nothing.
 """
 
 from __future__ import annotations
