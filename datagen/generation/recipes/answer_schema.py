@@ -115,8 +115,8 @@ def build_model(output: Mapping[str, OutputField]) -> type[BaseModel]:
 def build_schema(output: Mapping[str, OutputField]) -> dict[str, Any]:  # Any: a JSON schema
     """The JSON schema of an answer: all fields are listed as required, optional ones may be null.
 
-    A text may have one character more than `build_model` allows, so that one which decoding has cut off there is refused.
-    Limits in words are the model's alone.
+    A text may have one character more than `build_model` allows: one that decoding has cut off there is refused. Limits
+    in words are the model's alone.
     """
     return {
         "type": "object",
