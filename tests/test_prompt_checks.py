@@ -244,6 +244,14 @@ def test_labels_and_query_only_translations_keep_the_passage_of_the_pair_as_posi
     assert load_recipe("translate").written(translated, SOURCE).passage is None
 
 
+@pytest.mark.parametrize(
+    ("trip", "languages"), [("there", ("de", "de")), ("there_and_back", ("en", "en"))], ids=["there", "there-and-back"]
+)
+def test_translations_have_the_language_that_they_end_in(trip: str, languages: tuple[str, str]) -> None:
+    slots = {"trip": trip, "target_language": "de", "side": "both", "manner": "native"}
+    assert load_once("translate").languages(SOURCE, slots) == languages
+
+
 def test_hard_negatives_and_versions_are_no_queries() -> None:
     written = load_recipe("hard-negatives").written({"change": None, "negative": OTHER}, SOURCE)
     assert (written.query, written.negative) == ("", OTHER)

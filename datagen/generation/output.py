@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +22,8 @@ GROWING = ("corpus", "queries", "pairs")
 STAGE = "generate"
 
 _ROWS_PER_PART = 10_000
+_SHORT_CHARACTERS = 500
+"""Of texts that several rows may write in the same words: labels."""
 _POSITIVE_MARK, _NEGATIVE_MARK, _DERIVED_MARK = "p", "n", "cloze"
 
 
@@ -41,6 +43,7 @@ class Output:
         self._tables = {name: GrowingTable(folder, name, earlier.get(name, [])) for name in (*GROWING, "dropped")}
         self._generations = GrowingTable(folder, "generations", [])
         self._seen = _SeenQueries(earlier.get("queries", []))
+        self._short = _ShortPassages(earlier.get("corpus", []))
 
     def add(self, outcome: Outcome) -> None:
         """Take in what became of a row; a query asked before becomes a second positive of the first one."""
@@ -70,9 +73,10 @@ class Output:
         self.tally.accept(outcome)
         if outcome.written and outcome.written.query:
             self._tables["queries"].add(_query(outcome))
-        for passage in _passages(outcome):
+        negative_id = self._short.negative_id(outcome)
+        for passage in _passages(outcome, negative_id):
             self._tables["corpus"].add(passage)
-        for pair in _pairs(outcome):
+        for pair in _pairs(outcome, negative_id):
             self._tables["pairs"].add(pair)
         self._trace(outcome, "accepted", "")
 
@@ -155,6 +159,40 @@ class _SeenQueries:
         return first if first != own_id else None
 
 
+class _ShortPassages:
+    """Which short passage already says the same, the user's own and written ones, so that a label is one document."""
+
+    def __init__(self, parts: Sequence[Path]) -> None:
+        self._parts, self._ids = list(parts), dict[bytes, str]()
+
+    def negative_id(self, outcome: Outcome) -> str:
+        """The id of the written negative: of an earlier passage of equal text after normalisation, or its own.
+
+        It is never that of the row's own positive.
+        """
+        written, own_id = outcome.written, _passage_id(outcome, _NEGATIVE_MARK)
+        positive_id = _passage_id(outcome, _POSITIVE_MARK)
+        if written and written.passage is not None and not outcome.derived:
+            self._first(written.passage, positive_id)
+        if written is None or written.negative is None:
+            return own_id
+        first = self._first(written.negative, own_id)
+        return own_id if first in (positive_id, outcome.source.doc_id, *outcome.positives) else first
+
+    def _first(self, text: str, own_id: str) -> str:
+        if len(text) > _SHORT_CHARACTERS:
+            return own_id
+        while self._parts:  # only read where a row writes something short
+            self._read(self._parts.pop(0))
+        return self._ids.setdefault(digest(normalise(text), size=12), own_id)
+
+    def _read(self, part: Path) -> None:
+        plain = (pl.col("text").str.len_chars() <= _SHORT_CHARACTERS) & (pl.col("title").fill_null("") == "")
+        passages = pl.scan_parquet(part).filter(plain).select("doc_id", "text").collect()
+        for doc_id, text in passages.iter_rows():
+            self._ids.setdefault(digest(normalise(text), size=12), doc_id)
+
+
 def _query(outcome: Outcome) -> dict[str, object]:
     written = outcome.written
     slots = {**outcome.slots, "span": written.span if written else None, "tried": dict(outcome.tried)}
@@ -169,7 +207,7 @@ def _query(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _pairs(outcome: Outcome) -> Iterator[dict[str, object]]:
+def _pairs(outcome: Outcome, negative_id: str) -> Iterator[dict[str, object]]:
     """The query of the row with all its passages; a written negative has relevance 0."""
     written = outcome.written
     query_id = outcome.row_id if written and written.query else outcome.query_id
@@ -180,20 +218,20 @@ def _pairs(outcome: Outcome) -> Iterator[dict[str, object]]:
     if written.passage is not None:
         yield _pair(query_id, _passage_id(outcome, _POSITIVE_MARK))
     if written.negative is not None:
-        yield _pair(query_id, _passage_id(outcome, _NEGATIVE_MARK), relevance=0.0)
+        yield _pair(query_id, negative_id, relevance=0.0)
 
 
 def _pair(query_id: str, doc_id: str, relevance: float = 1.0) -> dict[str, object]:
     return {"query_id": query_id, "doc_id": doc_id, "relevance": relevance, "source": GENERATED}
 
 
-def _passages(outcome: Outcome) -> Iterator[dict[str, object]]:
-    """The passages that a row writes."""
+def _passages(outcome: Outcome, negative_id: str) -> Iterator[dict[str, object]]:
+    """The passages that a row writes and that are not there yet."""
     written, source = outcome.written, outcome.source
     if written and written.passage is not None:
         meta = {"parent": source.doc_id} if outcome.derived else {}
         yield _passage(outcome, _POSITIVE_MARK, written.passage, meta)
-    if written and written.negative is not None:
+    if written and written.negative is not None and negative_id == _passage_id(outcome, _NEGATIVE_MARK):
         yield _passage(outcome, _NEGATIVE_MARK, written.negative, {})
 
 

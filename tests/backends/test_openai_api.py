@@ -15,6 +15,7 @@ from datagen.backends.openai_api import (
     Dialect,
     Endpoint,
     ServerError,
+    Shape,
     build_body,
     encode_body,
     is_strict,
@@ -67,6 +68,17 @@ def test_body_says_all_that_the_request_asks_for() -> None:
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": CLOSED, "strict": True},
         },
+    }
+
+
+@pytest.mark.parametrize("shape", ["strict", "json_schema"])
+def test_schema_is_sent_without_limits_which_openai_refuses(shape: Shape) -> None:
+    limited = {**CLOSED, "properties": {"query": {"type": "string", "minLength": 2, "maxLength": 601}}}
+    request = LLMRequest("r1", {}, MESSAGES, schema=limited)
+    wanted = build_body("m", request, Dialect(shape))["response_format"]
+    assert wanted["json_schema"]["schema"] == {  # type: ignore[typeddict-item]  # of type json_schema
+        **CLOSED,
+        "properties": {"query": {"type": "string"}},
     }
 
 

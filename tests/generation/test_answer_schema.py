@@ -3,9 +3,17 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from datagen.generation.reading.ladder import read_answer
-from datagen.generation.recipes.answer_schema import OutputField, build_model, build_schema
+from datagen.generation.recipes.answer_schema import (
+    MOST_CHARACTERS,
+    MOST_ITEMS,
+    OutputField,
+    build_model,
+    build_schema,
+)
+from datagen.json_text import drop_limits
 
 OUTPUT = {
     "query": OutputField(min_characters=2, max_characters=9, description="what is searched for"),
@@ -68,8 +76,39 @@ def test_what_is_wrong_in_optional_fields_and_lists_is_left_out() -> None:
 
 
 def test_schema_lists_all_fields_as_required_and_optional_ones_as_nullable() -> None:
-    text, null = {"type": "string"}, {"type": "null"}
+    null, text = {"type": "null"}, {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS + 1}
+    more = {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}, "minItems": 0, "maxItems": MOST_ITEMS}
     assert build_schema(OUTPUT) == {
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "minLength": 2, "maxLength": 10, "description": "what is searched for"},
+            "label": {"type": "string", "enum": ["good", "bad"]},
+            "items": {"type": "array", "items": text, "minItems": 1, "maxItems": 2},
+            "score": {"type": "number", "minimum": 0, "maximum": 5},
+            "span": {"anyOf": [text, null]},
+            "hops": {"anyOf": [{"type": "integer"}, null]},
+            "sure": {"anyOf": [{"type": "boolean"}, null]},
+            "more": {"anyOf": [more, null]},
+        },
+        "required": list(OUTPUT),
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "longest"), [(OutputField(max_characters=9), 9), (OutputField(), MOST_CHARACTERS)], ids=["stated", "not"]
+)
+def test_text_that_decoding_has_cut_off_is_refused(field: OutputField, longest: int) -> None:
+    cut = build_schema({"query": field})["properties"]["query"]["maxLength"]
+    model = build_model({"query": field})
+    assert read_answer(json.dumps({"query": "a" * longest}), model).rung == "strict"
+    assert read_answer(json.dumps({"query": "a" * cut}), model).reason == "too_long"
+
+
+def test_schema_without_limits_keeps_everything_else() -> None:
+    output = {**OUTPUT, "maximum": OutputField(type="integer", minimum=1)}
+    text, null = {"type": "string"}, {"type": "null"}
+    assert drop_limits(build_schema(output)) == {
         "type": "object",
         "properties": {
             "query": {"type": "string", "description": "what is searched for"},
@@ -80,7 +119,21 @@ def test_schema_lists_all_fields_as_required_and_optional_ones_as_nullable() -> 
             "hops": {"anyOf": [{"type": "integer"}, null]},
             "sure": {"anyOf": [{"type": "boolean"}, null]},
             "more": {"anyOf": [{"type": "array", "items": {"type": "string", "enum": ["x", "y"]}}, null]},
+            "maximum": {"type": "integer"},
         },
-        "required": list(OUTPUT),
+        "required": list(output),
         "additionalProperties": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"min_characters": MOST_CHARACTERS + 1}, "min_characters is 100001, above 100000: state max_characters, too"),
+        ({"type": "list of text", "min_items": MOST_ITEMS + 1}, "min_items is 1001, above 1000: state max_items, too"),
+    ],
+    ids=["characters", "items"],
+)
+def test_more_than_the_usual_limit_needs_one_of_its_own(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        OutputField.model_validate(values)

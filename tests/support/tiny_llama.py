@@ -5,16 +5,19 @@ What it writes makes no sense, but decoding along a JSON schema makes valid obje
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
 
 ENGINE: dict[str, Any] = {  # Any: arguments of vLLM's engine
     "max_model_len": 512,
     "max_num_seqs": 8,
     "max_num_batched_tokens": 512,
     "enforce_eager": True,
-    "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
 }
 """With which vLLM starts fast, and is filled soon."""
 SCHEMA = {
@@ -32,6 +35,9 @@ _TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 _SPECIAL = ["<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>"]
+_BIAS = 10.0
+"""Added to the scores of words and of the quotation mark: so much that hardly anything else is drawn."""
+_WORDS_TO_A_QUOTE = 40
 _TEXTS = ["A fox asks what the passage below is about.", '{"query": "what is a fox?", "kind": "question"}'] * 50
 
 
@@ -44,6 +50,8 @@ class Size:
     positions: int = 1024
     vocabulary: int | None = None
     """Rows of the embedding (default: as many as the tokenizer has tokens)."""
+    ends_texts: bool = False
+    """Whether it writes words and ends a text after some forty of them; evenly drawn weights never do."""
 
 
 def save_tiny_llama(folder: Path, size: Size | None = None) -> None:
@@ -87,4 +95,24 @@ def _save_weights(folder: Path, size: Size) -> None:
         eos_token_id=tokenizer.eos_token_id,
     )
     torch.manual_seed(0)
-    LlamaForCausalLM(config).bfloat16().save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    if size.ends_texts:
+        _favour(model, tokenizer.get_vocab())
+    model.bfloat16().save_pretrained(folder)
+
+
+def _favour(model: LlamaForCausalLM, vocabulary: dict[str, int]) -> None:
+    """Give words and the quotation mark higher scores than other tokens.
+
+    The first number of every embedding is 1, far more than the others, so that the last layer gives the same number for
+    it at each place: what the output weights make of that is a bias.
+    """
+    import torch
+
+    words = [number for text, number in vocabulary.items() if re.fullmatch("Ġ?[a-z]{2,}", text)]
+    bias = torch.zeros(model.config.vocab_size)
+    bias[words] = _BIAS
+    bias[vocabulary['"']] = _BIAS + float(torch.tensor(len(words) / _WORDS_TO_A_QUOTE).log())
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:, 0] = 1.0
+        model.lm_head.weight[:, 0] = bias / model.config.hidden_size**0.5

@@ -22,6 +22,9 @@ import pytest
 from datagen.backends.protocols import Closing, LLMReply, LLMRequest, Preflight, Sampling, Steady
 from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ConfigError, ModelLoadError, ThrottledError
+from datagen.generation.reading.broken_json import clean
+from datagen.generation.reading.ladder import read_answer
+from datagen.generation.recipes.answer_schema import OutputField, build_model, build_schema
 from tests.support.tiny_llama import ENDLESS, SCHEMA
 
 if TYPE_CHECKING:
@@ -66,6 +69,42 @@ def test_reply_says_what_it_cost_and_that_it_was_cut_off(
 
 def test_answer_that_ends_by_itself_has_stopped(engine: VLLMEngine, runner: asyncio.Runner) -> None:
     assert runner.run(engine.complete(ask("passage", seed=1, schema=SCHEMA))).finish_reason == "stop"
+
+
+def test_text_that_does_not_end_is_cut_off_by_its_schema_and_refused(
+    engine: VLLMEngine, runner: asyncio.Runner
+) -> None:
+    output = {"query": OutputField(max_characters=30)}
+    requests = [ask("passage", seed=n, schema=build_schema(output), max_tokens=400) for n in range(8)]
+    replies = runner.run(all_of(engine, requests))
+    assert {reply.finish_reason for reply in replies} == {"stop"}
+    texts = [json.loads(reply.text)["query"] for reply in replies]
+    assert max(map(len, texts)) == 31
+    for reply, text in zip(replies, texts, strict=True):
+        plain = clean(text).strip()  # control characters are not counted
+        assert (read_answer(reply.text, build_model(output)).reason == "too_long") is (len(plain) > 30)
+
+
+@pytest.mark.parametrize(
+    ("given", "backend", "compact", "limited"),
+    [
+        (None, "guidance", True, True),
+        ({"enable_in_reasoning": True}, "guidance", True, True),
+        ({"backend": "guidance"}, "guidance", False, True),
+        ({"backend": "xgrammar"}, "xgrammar", False, False),
+    ],
+    ids=["nothing", "something else", "guidance", "xgrammar"],
+)
+def test_answers_are_held_to_limits_where_decoding_takes_them(
+    load: Load, tiny_model: Path, given: dict[str, object] | None, backend: str, compact: bool, limited: bool
+) -> None:
+    engine = load(tiny_model, **({} if given is None else {"structured_outputs_config": given}))
+    config = engine._config.structured_outputs_config
+    assert (config.backend, config.disable_any_whitespace) == (backend, compact)
+    assert config.enable_in_reasoning is ("enable_in_reasoning" in (given or {}))
+    sampling = engine._sampling(ask("passage", schema=build_schema({"query": OutputField()})))
+    assert sampling.structured_outputs is not None
+    assert ("maxLength" in str(sampling.structured_outputs.json)) is limited
 
 
 def test_answer_ends_where_the_model_does_when_more_is_asked_for(engine: VLLMEngine, runner: asyncio.Runner) -> None:

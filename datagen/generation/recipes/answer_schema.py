@@ -23,6 +23,11 @@ from datagen.settings import Settings
 Kind: TypeAlias = Literal["text", "number", "integer", "boolean", "list of text"]
 Count = Annotated[int, Field(ge=0)]
 
+MOST_CHARACTERS = 100_000
+"""Of a text whose field states no limit of its own."""
+MOST_ITEMS = 1000
+"""Of a list whose field states no limit of its own."""
+
 _TEXT_LIMITS = ("min_characters", "max_characters", "min_words", "max_words", "choices")
 _LIMITS_OF: dict[Kind, tuple[str, ...]] = {
     "text": _TEXT_LIMITS,
@@ -32,7 +37,7 @@ _LIMITS_OF: dict[Kind, tuple[str, ...]] = {
     "boolean": (),
 }
 _ALL_LIMITS = _LIMITS_OF["list of text"] + _LIMITS_OF["number"]
-_JSON_TYPES: dict[Kind, str] = {"text": "string", "number": "number", "integer": "integer", "boolean": "boolean"}
+_JSON_TYPES: dict[Kind, str] = {"number": "number", "integer": "integer", "boolean": "boolean"}
 _ABSENT = frozenset({"", "null", "none", "n/a"})
 
 
@@ -43,14 +48,24 @@ class OutputField(Settings):
     required: bool = Field(default=True, description="whether an answer without it is refused")
     description: str = Field(default="", description="said to the model in the JSON schema")
     min_characters: Count | None = None
-    max_characters: Count | None = None
+    max_characters: Count | None = Field(default=None, description=f"default: {MOST_CHARACTERS:,}")
     min_words: Count | None = Field(default=None, description="words are what white space separates")
     max_words: Count | None = None
     min_items: Count | None = None
-    max_items: Count | None = None
+    max_items: Count | None = Field(default=None, description=f"default: {MOST_ITEMS:,}")
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = Field(default=(), description="the only texts allowed")
+
+    @property
+    def characters(self) -> tuple[int, int]:
+        """The fewest and the most of a text, or of each text of a list; none is blank."""
+        return self.min_characters or 1, MOST_CHARACTERS if self.max_characters is None else self.max_characters
+
+    @property
+    def items(self) -> tuple[int, int]:
+        """The fewest and the most texts of a list."""
+        return self.min_items or 0, MOST_ITEMS if self.max_items is None else self.max_items
 
     @model_validator(mode="after")
     def _limits_fit(self) -> Self:
@@ -66,6 +81,9 @@ class OutputField(Settings):
             least, most = getattr(self, low), getattr(self, high)
             if least is not None and most is not None and least > most:
                 raise ValueError(f"{low} is {least}, above {high}, which is {most}")
+        for what, (fewest, highest) in (("characters", self.characters), ("items", self.items)):
+            if fewest > highest:
+                raise ValueError(f"min_{what} is {fewest}, above {highest}: state max_{what}, too")
         return self
 
 
@@ -95,10 +113,10 @@ def build_model(output: Mapping[str, OutputField]) -> type[BaseModel]:
 
 
 def build_schema(output: Mapping[str, OutputField]) -> dict[str, Any]:  # Any: a JSON schema
-    """The JSON schema of an answer, in the subset that every server with structured output takes.
+    """The JSON schema of an answer: all fields are listed as required, optional ones may be null.
 
-    All fields are listed as required, optional ones may be null, and there are no limits of length or size: where one
-    keyword is not known, the whole request is refused. `build_model` keeps the limits.
+    A text may have one character more than `build_model` allows: one that decoding has cut off there is refused. Limits
+    in words are the model's alone.
     """
     return {
         "type": "object",
@@ -109,15 +127,23 @@ def build_schema(output: Mapping[str, OutputField]) -> dict[str, Any]:  # Any: a
 
 
 def _property(field: OutputField) -> dict[str, Any]:  # Any: a JSON schema
-    texts: dict[str, Any] = {"type": "string"}  # Any: a JSON schema
-    if field.choices:
-        texts["enum"] = list(field.choices)
-    schema = {"type": "array", "items": texts} if field.type == "list of text" else texts
-    if field.type in _JSON_TYPES and field.type != "text":
-        schema = {"type": _JSON_TYPES[field.type]}
+    schema = _value(field)
     if not field.required:
         schema = {"anyOf": [schema, {"type": "null"}]}
     return {**schema, "description": field.description} if field.description else schema
+
+
+def _value(field: OutputField) -> dict[str, Any]:  # Any: a JSON schema
+    if field.type not in ("text", "list of text"):
+        limits = {"minimum": field.minimum, "maximum": field.maximum}
+        stated = {name: limit for name, limit in limits.items() if limit is not None}
+        return {"type": _JSON_TYPES[field.type], **stated}
+    fewest, most = field.characters
+    texts: dict[str, Any] = {"type": "string"}  # Any: a JSON schema
+    texts |= {"enum": list(field.choices)} if field.choices else {"minLength": fewest, "maxLength": most + 1}
+    if field.type == "text":
+        return texts
+    return {"type": "array", "items": texts, "minItems": field.items[0], "maxItems": field.items[1]}
 
 
 def _annotation(field: OutputField) -> tuple[Any, Any]:  # Any: a type form and its default
@@ -149,7 +175,7 @@ def _text(field: OutputField, value: str | None) -> str | None:
 
 def _items(field: OutputField, values: list[str] | None) -> list[str]:
     values = values or []
-    _check_count(len(values), "items", field.min_items, field.max_items)
+    _check_count(len(values), "items", *field.items)
     return values
 
 
@@ -159,8 +185,7 @@ def _item(field: OutputField, value: str) -> str:
         raise PydanticCustomError("too_short", "it must not be blank")
     if field.choices and value not in field.choices:
         raise PydanticCustomError("wrong_choice", "it must be one of {choices}", {"choices": ", ".join(field.choices)})
-    if field.min_characters is not None or field.max_characters is not None:
-        _check_count(len(value), "characters", field.min_characters, field.max_characters)
+    _check_count(len(value), "characters", *field.characters)
     if field.min_words is not None or field.max_words is not None:
         _check_count(len(value.split()), "words", field.min_words, field.max_words)
     return value

@@ -23,6 +23,8 @@ VARIABLES: Mapping[Reads, tuple[str, ...]] = {
     "nothing": (),
 }
 """What the prompts of a recipe know of what it reads; what there is none of is empty."""
+STORED_WITH_SLOTS = ("doc_id", "sample", "span", "tried")
+"""What a row is stored with beside its slots, in the same place."""
 IN_WORDS = "_in_words"
 """`{{ SLOT_in_words }}` is what `in_words` says of the slot's value, or else the value."""
 
@@ -80,6 +82,9 @@ class RecipeFile(Settings):
         default="", description="the slot with the language of the query (default: the source's)"
     )
     passage_language: str = Field(default="", description="the slot with the language of what else is written")
+    language_when: Annotated[Condition, BeforeValidator(as_condition)] = Field(
+        default={}, description="SLOT=VALUE: in other rows what is written has the language of the source"
+    )
     tally: str = Field(default="", description="the slot that the report counts by (default: the part)")
     checks: tuple[Check, ...] = ()
     answer_words: int = Field(
@@ -114,7 +119,7 @@ class RecipeFile(Settings):
     def _names_fit(self) -> Self:
         for name in (*self.parts, *self.slots, *self.output):
             check_name(name)
-        taken = {WORDING, *VARIABLES[self.reads]}
+        taken = {WORDING, *STORED_WITH_SLOTS, *VARIABLES[self.reads]}
         if wrong := [name for name in self.slots if name in taken or name.endswith(IN_WORDS)]:
             raise ValueError(f"a slot cannot be called {wrong[0]!r}: that name has a meaning of its own")
         labels = [wording.label for wording in self.prompts]

@@ -146,6 +146,8 @@ class Recipe:
 
     def languages(self, source: Source, slots: Slots) -> tuple[str | None, str | None]:
         """Language of the query, and of what else is written; None where it is not known."""
+        if not _holds(self.spec.language_when, slots):
+            return source.language, source.language
         named = (self.spec.query_language, self.spec.passage_language)
         query, passage = (slots.get(name, "") if name else "" for name in named)
         return _language(query, source), _language(passage, source)
@@ -357,7 +359,8 @@ def _choices(spec: RecipeFile, folders: Sequence[Path]) -> tuple[Choice, ...]:
     path = folders[0] / _FILE
     try:
         choices = build_choices(spec.slots, folders, VARIABLES[spec.reads])
-        check_condition("also_linked", spec.also_linked, choices)
+        for name in ("also_linked", "negative_when", "language_when"):
+            check_condition(name, getattr(spec, name), choices)
         for number, check in enumerate(spec.checks):
             check_condition(f"checks.{number}.when", check.when, choices)
             if check.bands:
