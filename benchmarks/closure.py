@@ -1,6 +1,6 @@
 """What the closure takes: near-copies of positives among the negatives, with it and without, and what it costs.
 
-    python -m benchmarks.closure --data FOLDER [FOLDER …] [--cache DIR] [--max-tokens N]
+    python -m benchmarks.closure --data FOLDER [FOLDER …] [--cache DIR] [--max-tokens N] [--margin-policy P] [--teacher T]
 
 Each FOLDER has the BEIR layout; each query shows one of its positives. For each set two lines, without and with near
 texts, near vectors and near queries. *copies*: negatives that share 0.6 of their three-word shingles or more with the
@@ -34,6 +34,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--margin-policy", default="adaptive")
+    parser.add_argument("--teacher", default="packaged:all-MiniLM-L6-v2")
     parser.add_argument("--max-tokens", type=int, help="cut longer texts for the teacher: large sets in less time")
     arguments = parser.parse_args()
     columns = "set", "closure", "copies", "siblings", "taken", "wrongly", "coverage", "leak", "hardness"
@@ -50,9 +52,9 @@ def _measure(judged: JudgedSet, closure: Mapping[str, object], arguments: argpar
         write_hidden(judged, beir)
         settings: dict[str, Any] = {  # Any: nested settings
             "cache": arguments.cache or Path(name) / "cache",
-            "teacher": {"max_tokens": arguments.max_tokens},
+            "teacher": {"model": arguments.teacher, "max_tokens": arguments.max_tokens},
             "denoise": {"reranker": "none"},
-            "mine": {"closure": dict(closure)},
+            "mine": {"closure": dict(closure), "margin_policy": arguments.margin_policy},
         }
         config = mine_with_datagen(beir, out, settings)
         negatives = read_negatives(out)

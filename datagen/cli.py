@@ -1,7 +1,6 @@
 """The command line: parse, call, print; nothing else.
 
-The options are those of `cli_options.py`. Nothing heavy is imported before a command runs, so that `--help` answers
-at once.
+The options are those of `cli_options.py`. Nothing heavy is imported before a command runs: `--help` answers at once.
 """
 
 from __future__ import annotations

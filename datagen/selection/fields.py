@@ -23,7 +23,8 @@ class FieldRule:
     def shared(self, rows: Int64, documents: Int64) -> Bool:
         """Whether each document has the value of a positive of the query beside it, (n,)."""
         codes = self.codes[documents]
-        return np.logical_and(self.values.contains(rows, np.maximum(codes, 0)), codes != NO_VALUE)
+        some: Bool = codes != NO_VALUE
+        return some & self.values.contains(rows, np.maximum(codes, 0))
 
     def other(self, rows: Int64, documents: Int64) -> Bool:
         """Whether each document has another value than all positives of the query beside it, or none, (n,)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 import pytest
@@ -13,6 +13,8 @@ from datagen import pipeline, shards
 from datagen.config import build_config
 from datagen.errors import ConfigError
 from datagen.pipeline import RunResult
+
+Document: TypeAlias = dict[str, object]
 
 WORDS = [f"{a}{b}" for a in ("liver", "heart", "lung", "bone") for b in ("cell", "pain", "gene", "cure", "test")]
 MARGIN = {"margin_policy": "absolute", "margin": 0, "near_positive_limit": 0}
@@ -23,15 +25,15 @@ def _filler(number: int) -> str:
     return " ".join(random.Random(number).choices(WORDS, k=11))
 
 
-def _documents(extra: list[dict[str, object]]) -> list[dict[str, object]]:
-    filler: list[dict[str, object]] = [{"_id": f"f{number}", "text": _filler(number)} for number in range(30)]
+def _documents(extra: list[Document]) -> list[Document]:
+    filler: list[Document] = [{"_id": f"f{number}", "text": _filler(number)} for number in range(30)]
     keys = {key: None for row in extra for key in row}
     return [{**keys, **row} for row in filler + extra]
 
 
 def _mine(
     folder: Path,
-    documents: list[dict[str, object]],
+    documents: list[Document],
     queries: dict[str, str],
     positives: dict[str, str],
     **settings: object,
@@ -65,7 +67,7 @@ QUERIES = {
     "c": "How deep is the ocean near Iceland in winter?",
 }
 POSITIVES = {"a": "answer", "b": "f3", "c": "f7"}
-COPIES = [
+COPIES: list[Document] = [
     {"_id": "answer", "text": ANSWER},
     {"_id": "copy", "text": ANSWER.replace("helps", "HELPS,") + " See also the next page."},
     {"_id": "echo", "text": f"{QUERIES['c'].rstrip('?')} now?"},
@@ -95,12 +97,15 @@ def test_closure_that_is_switched_off_closes_only_equal_texts(tmp_path: Path) ->
 
 
 def test_copies_by_the_teacher_have_a_reason_of_their_own(tmp_path: Path) -> None:
-    shuffled = [{"_id": "answer", "text": ANSWER}, {"_id": "mixed", "text": " ".join(sorted(ANSWER.split()))}]
+    shuffled: list[Document] = [
+        {"_id": "answer", "text": ANSWER},
+        {"_id": "mixed", "text": " ".join(sorted(ANSWER.split()))},
+    ]
     _, reasons = _mine(tmp_path, _documents(shuffled), {"a": QUERIES["a"]}, {"a": "answer"})
     assert reasons["a"]["mixed"] == "near_vector"
 
 
-PASSAGES = [
+PASSAGES: list[Document] = [
     *(
         {"_id": f"long#{n}", "text": _filler(n + 40), "parent": "long", "chunk": n, "url": "u", "shelf": "x"}
         for n in range(4)
@@ -130,7 +135,9 @@ def test_fields_keep_and_exclude_documents(tmp_path: Path) -> None:
 
 
 def test_languages_are_kept_apart_by_a_field(tmp_path: Path) -> None:
-    documents = [{**row, "language": "de" if number % 2 else "en"} for number, row in enumerate(_documents([]))]
+    documents: list[Document] = [
+        {**row, "language": "de" if number % 2 else "en"} for number, row in enumerate(_documents([]))
+    ]
     _, reasons = _mine(tmp_path, documents, ASKED, {"a": "f4"}, rules={"same_field": ["language"]})
     assert {int(name[1:]) % 2 for name, reason in reasons["a"].items() if reason == "selected"} == {0}
     assert {int(name[1:]) % 2 for name, reason in reasons["a"].items() if reason == "other_field"} == {1}
