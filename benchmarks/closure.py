@@ -1,6 +1,7 @@
 """What the closure takes: near-copies of positives among the negatives, with it and without, and what it costs.
 
-    python -m benchmarks.closure --data FOLDER [FOLDER …] [--cache DIR] [--max-tokens N] [--margin-policy P] [--teacher T]
+    python -m benchmarks.closure --data FOLDER [FOLDER …] [--margin-policy P] [--teacher T] [--max-tokens N]
+        [--cache DIR]
 
 Each FOLDER has the BEIR layout; each query shows one of its positives. For each set two lines, without and with near
 texts, near vectors and near queries. *copies*: negatives that share 0.6 of their three-word shingles or more with the
