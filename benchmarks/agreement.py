@@ -23,7 +23,15 @@ from datagen import shards
 from datagen.backends.models import find_model
 
 KINDS = ("same", "deeper", "closure", "near tie", "other")
-CLOSURE = ("query_text", "positive_text", "sibling_positive", "repeated_text", "known_positive")
+CLOSURE = (
+    "known_positive",
+    "query_text",
+    "positive_text",
+    "sibling_positive",
+    "near_text",
+    "near_vector",
+    "repeated_text",
+)
 TIE = 1e-5
 
 

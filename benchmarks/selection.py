@@ -81,7 +81,7 @@ def _measure_ours(n_queries: int, n_documents: int) -> dict[str, float]:
     from datagen.selection.arrays import Lists
     from datagen.selection.closure import build_closure
     from datagen.selection.margins import MarginRule, PositiveScores, score_limits
-    from datagen.selection.select import Reason, choose_top, from_search, judge
+    from datagen.selection.select import Reason, Surroundings, choose_top, from_search, judge
 
     queries, documents, positive = _data(n_queries, n_documents)
     index = faiss.IndexFlatIP(DIM)
@@ -96,8 +96,8 @@ def _measure_ours(n_queries: int, n_documents: int) -> dict[str, float]:
     limits = score_limits(
         MarginRule("relative", MARGIN), PositiveScores(of_positive, starts, nothing - np.inf, nothing)
     )
-    near = Lists.from_pairs(rows[:0], rows[:0], n_queries)
-    reasons = judge(candidates, closure, near, limits)
+    none = Lists.from_pairs(rows[:0], rows[:0], n_queries)
+    reasons = judge(candidates, closure, Surroundings(none, none), limits)
     chosen = choose_top(candidates.rows, reasons == Reason.SURPLUS, WANTED, n_queries)
     columns = {"query": candidates.rows, "document": candidates.documents, "rank": candidates.ranks}
     table = pa.table({**columns, "score": candidates.scores, "reason": reasons, "negative": chosen})

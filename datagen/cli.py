@@ -1,7 +1,6 @@
 """The command line: parse, call, print; nothing else.
 
-The options are those of `cli_options.py`. Nothing heavy is imported before a command runs, so that `--help` answers
-at once.
+The options are those of `cli_options.py`. Nothing heavy is imported before a command runs: `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -245,6 +244,9 @@ def mine_negatives(
     margin_policy: options.MarginPolicy = None,
     margin: options.Margin = None,
     positive_score: options.PositiveScore = None,
+    same_field: options.SameField = None,
+    exclude_same: options.ExcludeSame = None,
+    same_doc: options.SameDoc = None,
     dry_run: options.Forecast = False,
     out: options.Out = None,
     cache: options.Cache = None,

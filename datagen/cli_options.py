@@ -57,6 +57,9 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "margin_policy": ("mine.margin_policy",),
     "margin": ("mine.margin",),
     "positive_score": ("mine.positive_score",),
+    "same_field": ("mine.rules.same_field",),
+    "exclude_same": ("mine.rules.exclude_same",),
+    "same_doc": ("mine.rules.same_doc",),
     "reranker": ("denoise.reranker",),
 }
 """Which settings an option of a command fills."""
@@ -163,6 +166,18 @@ Margin = Annotated[
 ]
 PositiveScore = Annotated[
     str | None, _option("--positive-score", _CHOICE, "The positive compared with: min, own or quantile.", "quantile")
+]
+SameField = Annotated[
+    list[str] | None,
+    _option("--same-field", _CHOICE, "Field in which negatives are like a positive, such as language; repeatable."),
+]
+ExcludeSame = Annotated[
+    list[str] | None,
+    _option("--exclude-same", _CHOICE, "Field in which negatives are unlike every positive, such as url; repeatable."),
+]
+SameDoc = Annotated[
+    str | None,
+    _option("--same-doc", _CHOICE, "Passages of a positive's document: ignore, adjacent or allow.", "ignore"),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from datagen.config_closure import ClosureConfig, RulesConfig
 from datagen.settings import Settings, Share
 
 MarginPolicy = Literal["adaptive", "relative", "absolute"]
@@ -41,6 +42,8 @@ class MineConfig(Settings):
     reference_sample: int = Field(
         default=4096, ge=100, description="adaptive: documents whose scores give a query's robust spread"
     )
+    closure: ClosureConfig = Field(default=ClosureConfig(), description="what counts as a copy of a positive")
+    rules: RulesConfig = Field(default=RulesConfig(), description="what is known of the documents beside their text")
     query_block: int = Field(default=1024, ge=512, description="queries in one part of the ledger")
 
     @property

@@ -85,22 +85,28 @@ def cut_from_same(documents: pl.Series, corpus: pl.DataFrame) -> pl.DataFrame:
         corpus: with doc_id, origin and meta; a passage names its `parent` and is called PARENT#NUMBER.
 
     Returns:
-        Columns `document` and `kin`, both numbers; no row for a document that was not cut out of another.
+        Columns `document` and `kin`, both numbers, and `apart`, how many passages lie from one to the other, 1 for
+        neighbours; no row for a document that was not cut out of another.
     """
     parent = pl.col("meta").str.json_path_match("$.parent")
     number = pl.col("meta").str.json_path_match("$.chunk")
     generated = pl.col("origin").str.starts_with(GENERATED_ORIGIN)
     cut = pl.col("doc_id") == parent + PASSAGE_MARK + number
     rows = corpus.with_row_index("document").select(
-        "document", "doc_id", parent=pl.when(generated).then(parent), root=pl.when(cut).then(parent)
+        pl.col("document").cast(pl.Int64),
+        "doc_id",
+        parent=pl.when(generated).then(parent),
+        root=pl.when(cut).then(parent),
+        number=pl.when(cut).then(number.cast(pl.Int64, strict=False)),
     )
-    roots = rows.filter(pl.col("root").is_not_null()).select("doc_id", of_parent="root")
+    roots = rows.filter(pl.col("root").is_not_null()).select("doc_id", of_parent="root", at_parent="number")
     rows = rows.join(roots, left_on="parent", right_on="doc_id", how="left").select(
-        pl.col("document").cast(pl.Int64), root=pl.coalesce("root", "of_parent")
+        "document", root=pl.coalesce("root", "of_parent"), number=pl.coalesce("number", "at_parent")
     )
     rows = rows.filter(pl.col("root").is_not_null())
     asked = rows.join(documents.unique().alias("document").cast(pl.Int64).to_frame(), on="document", how="semi")
-    return asked.join(rows.rename({"document": "kin"}), on="root").select("document", "kin").sort("document", "kin")
+    kin = asked.join(rows.select("root", kin="document", at="number"), on="root")
+    return kin.select("document", "kin", apart=(pl.col("number") - pl.col("at")).abs()).sort("document", "kin")
 
 
 def _part(piece: str) -> pl.Expr:

@@ -16,10 +16,13 @@ from datagen.errors import BackendError
 from datagen.selection.arrays import Bool, Float64, Lists, pair_products, robust_spread
 from datagen.selection.closure import Closure
 from datagen.selection.margins import MarginRule, PositiveScores, score_limits
-from datagen.selection.select import Candidates, Reasons, eligible_per_query, from_search, judge
+from datagen.selection.near import Neighbours, near_copies
+from datagen.selection.select import Candidates, Reasons, Surroundings, eligible_per_query, from_search, judge
 
 _SPREAD_BLOCK = 1024
 """Queries whose scores over the sample are in memory at once."""
+_COPY_DEPTH = 16
+"""Documents next to a positive that are looked at for copies of it, at least."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class Miner:
             BackendError: the index gave scores that are not finite.
         """
         scores = self._positive_scores(queries, closure)
-        near = self._near_positives(closure)
         spread = self._spreads(queries)
+        around = self._surroundings(closure, spread)
         rows, depths = np.arange(len(queries)), self._first_depths(closure)
         candidates = self._nearest(queries, rows, depths)
         positives = PositiveScores(
@@ -75,7 +78,7 @@ class Miner:
         limits = score_limits(self._rule, positives)
         done: list[tuple[Candidates, Reasons]] = []
         while len(rows):
-            reasons = judge(candidates, closure, near, limits)
+            reasons = judge(candidates, closure, around, limits)
             final = self._is_final(candidates, reasons, rows, depths)
             done.append((candidates.take(final[candidates.rows]), reasons[final[candidates.rows]]))
             rows = rows[~final[rows]]
@@ -132,18 +135,41 @@ class Miner:
             [np.empty(0), *(robust_spread(queries[i : i + _SPREAD_BLOCK] @ self.sample.T) for i in blocks)]
         )
 
-    def _near_positives(self, closure: Closure) -> Lists:
-        """The documents nearest to the positives of each query, which share the limit among them."""
+    def _surroundings(self, closure: Closure, spread: Float64) -> Surroundings:
+        """The documents around the positives: for the margin the nearest, for the closure the copies among them."""
+        reach, depth = self.config.closure.near_vector, self._near_depth
+        nearest = depth if self.config.margin_policy == "adaptive" else 0
+        none = Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), len(closure.positives))
+        searched = max(nearest, 0 if reach is None else _COPY_DEPTH)
+        if not searched or not len(closure.positives.values):
+            return Surroundings(none, none)
+        found = self._neighbours(closure, min(searched + 1, self.n_documents))
+        return Surroundings(
+            _share_nearest(found, nearest) if nearest else none,
+            none if reach is None else near_copies(found, reach * spread),
+        )
+
+    @property
+    def _near_depth(self) -> int:
         share = int(np.ceil(self.config.near_positive_share * self.n_documents))
-        depth = min(share, self.config.near_positive_limit, self.n_documents)
+        return min(share, self.config.near_positive_limit, self.n_documents)
+
+    def _neighbours(self, closure: Closure, depth: int) -> Neighbours:
         positives, index = np.unique(closure.positives.values, return_inverse=True)
-        if self.config.margin_policy != "adaptive" or not depth or not len(positives):
-            return Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), len(closure.positives))
-        _, neighbours = self.index.search(self.document_vectors(positives), min(depth + 1, self.n_documents))
-        shared = np.maximum(1, depth // np.maximum(1, closure.positives.sizes)) + 1
-        within = np.arange(neighbours.shape[1]) < shared[closure.positives.rows][:, None]
-        rows = np.broadcast_to(closure.positives.rows[:, None], within.shape)
-        return Lists.from_pairs(rows[within], neighbours[index][within], len(closure.positives))
+        vectors = self.document_vectors(positives)
+        scores, documents = self.index.search(vectors, depth)
+        own = np.einsum("ij,ij->i", vectors, vectors)
+        return Neighbours(index, closure.positives.starts, documents, scores, own)
+
+
+def _share_nearest(found: Neighbours, depth: int) -> Lists:
+    """The documents nearest to the positives of each query, which share the depth among them."""
+    sizes = np.diff(found.starts)
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    shared = np.maximum(1, depth // np.maximum(1, sizes)) + 1
+    within = np.arange(found.documents.shape[1]) < shared[rows][:, None]
+    place, column = np.nonzero(within)
+    return Lists.from_pairs(rows[place], found.documents[found.positives[place], column], len(sizes))
 
 
 def _merged(found: list[Candidates]) -> Candidates:

@@ -19,9 +19,9 @@ from datagen.pipeline import RunResult
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, whichever click it is from
 PROMISED = (
     "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
-    "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --query-prompt "
-    "--document-prompt --document-template --dtype --device --dry-run --cache --seed --fresh --quiet --log-file "
-    "--trust-remote-code --max-tokens --set"
+    "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --same-field "
+    "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --dry-run --cache "
+    "--seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set"
 )
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "dry_run"}
 
@@ -34,6 +34,9 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--margin-policy relative", {"mine": {"margin_policy": "relative"}}),
     ("--margin 0", {"mine": {"margin": 0.0}}),
     ("--positive-score min", {"mine": {"positive_score": "min"}}),
+    ("--same-field a --same-field b", {"mine": {"rules": {"same_field": ["a", "b"]}}}),
+    ("--exclude-same url", {"mine": {"rules": {"exclude_same": ["url"]}}}),
+    ("--same-doc adjacent", {"mine": {"rules": {"same_doc": "adjacent"}}}),
     ("--query-prompt q:", {"teacher": {"query_prompt": "q:"}}),
     ("--document-prompt d:", {"teacher": {"document_prompt": "d:"}}),
     ("--document-template {text}", {"teacher": {"document_template": "{text}"}}),
@@ -189,7 +192,9 @@ def _told_default(help_text: str) -> str | None:
 
 def _default(setting: str) -> str:
     """The default of a setting such as `mine.candidates`, as text; `required` where it has none."""
-    section, _, key = setting.rpartition(".")
-    kind = RunConfig.model_fields[section].annotation if section else RunConfig
+    *sections, key = setting.split(".")
+    kind: object = RunConfig
+    for section in sections:
+        kind = getattr(kind, "model_fields", {})[section].annotation
     field = getattr(kind, "model_fields", {})[key]
     return "required" if field.is_required() else str(field.default)

@@ -176,5 +176,8 @@ def _build(**values: Any) -> RunConfig:  # Any: settings not yet validated
 
 
 def _sections() -> list[type[pydantic.BaseModel]]:
-    nested = [field.annotation for field in RunConfig.model_fields.values()]
-    return [RunConfig, *(kind for kind in nested if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel))]
+    found: list[type[pydantic.BaseModel]] = [RunConfig]
+    for section in found:
+        nested = [field.annotation for field in section.model_fields.values()]
+        found += [kind for kind in nested if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)]
+    return found

@@ -61,4 +61,4 @@ def test_passages_of_one_document_are_kin_and_a_users_own_numbering_is_not() -> 
         }
     )
     found = cut_from_same(pl.Series([0, 2, 3, 4, 0]), corpus)
-    assert found.rows() == [(0, 0), (0, 1), (0, 5), (3, 3)]
+    assert found.rows() == [(0, 0, 0), (0, 1, 1), (0, 5, 1), (3, 3, 0)]

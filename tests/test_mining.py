@@ -90,10 +90,51 @@ def test_documents_nearest_to_a_positive_are_set_aside() -> None:
     documents[7] = documents[3] + 0.01 * documents[8]
     documents[7] /= np.linalg.norm(documents[7])
     closure = build_closure((np.array([0]), np.array([3])), np.array([9999]), np.arange(N_DOCUMENTS))
-    miner = _miner(documents, near_positive_limit=1, candidates=N_DOCUMENTS, margin=0.0)
+    miner = _miner(documents, near_positive_limit=1, candidates=N_DOCUMENTS, margin=0.0, closure={"near_vector": None})
     found = miner.mine(documents[:1] * 0.9 + documents[3:4], closure)
     assert found.reasons[found.candidates.documents == 7].tolist() == [Reason.NEAR_POSITIVE]
     assert (found.reasons == Reason.NEAR_POSITIVE).sum() == 1
+
+
+def _with_copies(documents: Float32) -> Float32:
+    """Each document with an even number is followed by one that is nearly the same."""
+    copied = documents.copy()
+    copied[1::2] = documents[::2] + 0.02 * documents[1::2]
+    unit: Float32 = copied / np.linalg.norm(copied, axis=1, keepdims=True)
+    return unit
+
+
+@pytest.mark.parametrize("policy", ["adaptive", "relative", "absolute"])
+def test_copies_of_positives_by_the_teacher_are_set_aside_under_every_policy(policy: str) -> None:
+    queries, documents = _unit(N_QUERIES, 0), _with_copies(_unit(N_DOCUMENTS, 1))
+    closure = _closure()
+    miner = _miner(documents, margin_policy=policy, margin=0.0, near_positive_limit=0, candidates=N_DOCUMENTS)
+    found = miner.mine(queries, closure)
+    rows, chosen = found.candidates.rows, found.reasons == Reason.NEAR_VECTOR
+    expected = {
+        (row, document ^ 1)
+        for row, document in zip(closure.positives.rows.tolist(), closure.positives.values.tolist(), strict=True)
+    }
+    known = set(zip(closure.positives.rows.tolist(), closure.positives.values.tolist(), strict=True))
+    assert set(zip(rows[chosen].tolist(), found.candidates.documents[chosen].tolist(), strict=True)) == expected - known
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(4.0, 0.0), (0.25, 0.0), (3.0, -5.0)])
+def test_copies_of_positives_are_the_same_for_scaled_and_shifted_scores(scale: float, shift: float) -> None:
+    queries, documents = _unit(N_QUERIES, 0), _with_copies(_unit(N_DOCUMENTS, 1))
+    moved_queries = np.hstack([np.sqrt(scale) * queries, np.ones((N_QUERIES, 1))]).astype(np.float32)
+    moved_documents = np.hstack([np.sqrt(scale) * documents, np.full((N_DOCUMENTS, 1), shift)]).astype(np.float32)
+    plain, moved = (
+        _miner(known, near_positive_limit=0, candidates=N_DOCUMENTS).mine(asked, _closure())
+        for known, asked in ((documents, queries), (moved_documents, moved_queries))
+    )
+    assert (plain.reasons == Reason.NEAR_VECTOR).sum() > N_QUERIES
+    pairs = [
+        set(zip(found.candidates.rows[at].tolist(), found.candidates.documents[at].tolist(), strict=True))
+        for found in (plain, moved)
+        for at in [found.reasons == Reason.NEAR_VECTOR]
+    ]
+    assert pairs[0] == pairs[1]
 
 
 def test_one_query_with_many_positives_changes_nothing_for_the_others() -> None:

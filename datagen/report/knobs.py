@@ -45,7 +45,12 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "known_positive": ("labelled relevant in the input", ""),
     "query_text": ("says the same as the query", ""),
     "positive_text": ("says the same as a positive", ""),
-    "sibling_positive": ("says the same as a positive of an equal query", ""),
+    "sibling_positive": ("says the same as a positive of a query that asks the same", "mine.closure.near_query"),
+    "same_document": ("cut from the same document as a positive", "--same-doc"),
+    "near_text": ("repeats the query or a positive in nearly the same words", "mine.closure.near_text"),
+    "near_vector": ("for the teacher nearly the same as a positive", "mine.closure.near_vector"),
+    "excluded_field": ("like a positive in a field in which it must not be", "--exclude-same"),
+    "other_field": ("unlike the positives in a field in which it must not be", "--same-field"),
     "near_positive": (
         "among the documents nearest to a positive",
         "mine.near_positive_share, mine.near_positive_limit",

@@ -142,3 +142,22 @@ def robust_spread(scores: npt.NDArray[Any]) -> Float64:  # Any: float32 or float
     """Median absolute deviation from the median along the last axis, in the units of the scores, at least 0."""
     middle = np.median(scores, axis=-1, keepdims=True)
     return np.asarray(np.median(np.abs(scores - middle), axis=-1), np.float64)
+
+
+def connect(left: Int64, right: Int64, n: int) -> Int64:
+    """The connected components of a graph of n nodes, one number from 0 for each node, int64 (n,).
+
+    Args:
+        left: one end of each link.
+        right: the other end of each link.
+        n: how many nodes there are.
+    """
+    lowest = np.arange(n)
+    while True:
+        reached = lowest.copy()
+        np.minimum.at(reached, left, lowest[right])
+        np.minimum.at(reached, right, lowest[left])
+        reached = reached[reached]
+        if np.array_equal(reached, lowest):
+            return np.unique(lowest, return_inverse=True)[1].astype(np.int64)
+        lowest = reached

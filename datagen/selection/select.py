@@ -32,11 +32,21 @@ class Reason(IntEnum):
     QUERY_TEXT = 3
     POSITIVE_TEXT = 4
     SIBLING_POSITIVE = 5
-    """Says the same as a positive of a query of equal text."""
-    NEAR_POSITIVE = 6
+    """Says the same as a positive of a query that asks the same."""
+    SAME_DOCUMENT = 6
+    """Cut from the same longer document as a positive."""
+    NEAR_TEXT = 7
+    """Repeats the query, or what answers it, in nearly the same words."""
+    NEAR_VECTOR = 8
+    """For the teacher nearly the same as a positive."""
+    EXCLUDED_FIELD = 9
+    """Like a positive in a field in which it must not be."""
+    OTHER_FIELD = 10
+    """Unlike all positives in a field in which it must not be."""
+    NEAR_POSITIVE = 11
     """Among the documents nearest to a positive."""
-    MARGIN = 7
-    REPEATED_TEXT = 8
+    MARGIN = 12
+    REPEATED_TEXT = 13
     """Says the same as a better candidate of the same query."""
 
     @property
@@ -79,7 +89,17 @@ def from_search(scores: Float32, positions: Int64, rows: Int64) -> Candidates:
     return Candidates(np.repeat(rows, k), positions.ravel(), ranks, scores.ravel())
 
 
-def judge(candidates: Candidates, closure: Closure, near: Lists, limits: Float64) -> Reasons:
+@dataclass(frozen=True)
+class Surroundings:
+    """The documents around the positives of each query of a block."""
+
+    near: Lists
+    """Those nearest to a positive."""
+    copies: Lists
+    """Those that are nearly the same as one for the teacher."""
+
+
+def judge(candidates: Candidates, closure: Closure, around: Surroundings, limits: Float64) -> Reasons:
     """What closure and margin say of each candidate: a reason against it, or `SURPLUS` when there is none.
 
     Where several reasons hold, the first in the order of `Reason` is given.
@@ -87,13 +107,16 @@ def judge(candidates: Candidates, closure: Closure, near: Lists, limits: Float64
     Args:
         candidates: the candidates of the block.
         closure: of the block's queries.
-        near: documents nearest to the positives of each query.
+        around: what lies around the positives of each query.
         limits: highest score of a negative of each query, (n_queries,).
     """
     rows, documents = candidates.rows, candidates.documents
     reasons = np.full(len(rows), Reason.SURPLUS, np.int8)
     reasons[candidates.scores.astype(np.float64) > limits[rows]] = Reason.MARGIN
-    reasons[near.contains(rows, documents)] = Reason.NEAR_POSITIVE
+    reasons[around.near.contains(rows, documents)] = Reason.NEAR_POSITIVE
+    reasons[closure.other_field(rows, documents)] = Reason.OTHER_FIELD
+    reasons[closure.excluded_field(rows, documents)] = Reason.EXCLUDED_FIELD
+    reasons[around.copies.contains(rows, documents)] = Reason.NEAR_VECTOR
     _apply_closure(reasons, candidates, closure)
     twins = (reasons == Reason.SURPLUS) & closure.has_twin[documents]
     reasons[twins & ~first_of_kind(rows, closure.document_group[documents], twins)] = Reason.REPEATED_TEXT
@@ -103,7 +126,10 @@ def judge(candidates: Candidates, closure: Closure, near: Lists, limits: Float64
 def _apply_closure(reasons: Reasons, candidates: Candidates, closure: Closure) -> None:
     """Overwrite reasons with those of the closure; a known positive has a positive's text, and that a sibling's."""
     rows, documents = candidates.rows, candidates.documents
-    related = np.flatnonzero(closure.sibling_positive(rows, documents))
+    equal = closure.sibling_positive(rows, documents)
+    other, related = np.flatnonzero(~equal), np.flatnonzero(equal)
+    reasons[other[closure.near_text(rows[other], documents[other])]] = Reason.NEAR_TEXT
+    reasons[closure.same_document(rows, documents)] = Reason.SAME_DOCUMENT
     own = related[closure.positive_text(rows[related], documents[related])]
     reasons[related] = Reason.SIBLING_POSITIVE
     reasons[own] = Reason.POSITIVE_TEXT

@@ -17,13 +17,15 @@ import polars as pl
 
 from datagen import shards
 from datagen.backends.protocols import Backends, Int64
+from datagen.closing import Closing, LabelledPairs
 from datagen.config import RunConfig, StageName
 from datagen.document_vectors import open_document_vectors
-from datagen.documents import cut_from_same, iterate_documents, join_parents, text_groups
+from datagen.documents import iterate_documents
 from datagen.mining import Found, Miner
+from datagen.near_queries import QueryFamilies
 from datagen.report.ledger import count_ledger
 from datagen.run_folder import Counts
-from datagen.selection.closure import Closure, build_closure
+from datagen.selection.closure import Closure
 from datagen.selection.select import Reason, choose_top
 from datagen.stages.base import Work
 from datagen.storage import make_folder
@@ -59,7 +61,8 @@ class Mine:
                 if missing:
                     _write(task, missing, work.partial)
                 advance(sum(len(block.queries) for block in batch))
-        return count_ledger(folder, task.n_queries, work.config.mine.num_negatives)
+        counts = count_ledger(folder, task.n_queries, work.config.mine.num_negatives)
+        return {**counts, "near_queries": {"texts": task.families.joined, "largest": task.families.largest}}
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class MiningTask:
 
     miner: Miner
     closure: Closure
+    families: QueryFamilies
     query_vectors: TextVectors
     query_places: Int64
     query_ids: pl.Series
@@ -174,23 +178,25 @@ def _wanted(config: RunConfig) -> int:
 
 
 def _prepare(work: Work) -> MiningTask:
-    corpus = work.read("corpus", ["doc_id", "origin", "meta"])
+    config = work.config
+    corpus = work.read("corpus", ["doc_id", "origin", "meta", *_rule_columns(config)])
     queries = work.read("queries", ["query_id", "query"])
-    documents = partial(iterate_documents, work.source("corpus"), work.config.teacher.document_template)
-    document_vectors = open_document_vectors(work.config, work.backends, documents, work.progress)
-    query_vectors = open_vectors(work.config, work.backends, "query")
+    documents = partial(iterate_documents, work.source("corpus"), config.teacher.document_template)
+    document_vectors = open_document_vectors(config, work.backends, documents, work.progress)
+    query_vectors = open_vectors(config, work.backends, "query")
     query_places, _ = query_vectors.ensure(queries["query"], work.backends.teacher, work.progress)
-    text_group, query_group = text_groups(documents(), queries["query"])
-    document_group = join_parents(pl.Series(text_group), corpus)
-    pairs = _numbered(_positive_pairs(work), queries["query_id"], corpus["doc_id"])
-    doubted = _numbered(_doubted_pairs(work), queries["query_id"], corpus["doc_id"])
-    kin = _kin(pairs, corpus)
-    aside = np.r_[kin[0], doubted[0]], np.r_[kin[1], doubted[1]]
-    closure = build_closure(pairs, query_group, document_group.to_numpy(), aside)
-    sample = document_vectors.take(_sample(len(corpus), work.config.mine.reference_sample, work.config.seed))
+    pairs = LabelledPairs(_positive_pairs(work), _doubted_pairs(work))
+    closing = Closing(config.mine, config.cache_folder, work.progress)
+    closure, families = closing.close(corpus, queries, documents, pairs)
+    sample = document_vectors.take(_sample(len(corpus), config.mine.reference_sample, config.seed))
     index = work.backends.index(document_vectors, work.progress)
-    miner = Miner(work.config.mine, _wanted(work.config), index, len(corpus), document_vectors.take, sample)
-    return MiningTask(miner, closure, query_vectors, query_places, queries["query_id"], corpus["doc_id"])
+    miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, sample)
+    return MiningTask(miner, closure, families, query_vectors, query_places, queries["query_id"], corpus["doc_id"])
+
+
+def _rule_columns(config: RunConfig) -> list[str]:
+    """Columns that only a user's rules look at."""
+    return ["language", "title"] if config.mine.rules.same_field or config.mine.rules.exclude_same else []
 
 
 def _positive_pairs(work: Work) -> pl.DataFrame:
@@ -202,21 +208,6 @@ def _doubted_pairs(work: Work) -> pl.DataFrame:
     doubted = work.read("dropped").filter(pl.col("stage") == "verify", pl.col("reason") == "round_trip")
     ids = doubted.select(pl.col("payload").str.json_path_match(f"$.{name}").alias(name) for name in _PAIR)
     return ids.drop_nulls()
-
-
-def _numbered(pairs: pl.DataFrame, query_ids: pl.Series, document_ids: pl.Series) -> tuple[Int64, Int64]:
-    """Query number and document number of each pair."""
-    queries = pl.DataFrame({"query_id": query_ids}).with_row_index("query")
-    documents = pl.DataFrame({"doc_id": document_ids}).with_row_index("document")
-    joined = pairs.join(queries, on="query_id").join(documents, on="doc_id")
-    return joined["query"].cast(pl.Int64).to_numpy(), joined["document"].cast(pl.Int64).to_numpy()
-
-
-def _kin(pairs: tuple[Int64, Int64], corpus: pl.DataFrame) -> tuple[Int64, Int64]:
-    """Query number and document number of the passages beside each known positive in its document."""
-    positives = pl.DataFrame({"query": pairs[0], "document": pairs[1]})
-    kin = positives.join(cut_from_same(positives["document"], corpus), on="document").unique(["query", "kin"])
-    return kin["query"].to_numpy(), kin["kin"].to_numpy()
 
 
 def _sample(n_documents: int, size: int, seed: int) -> Int64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,25 @@ def test_equal_text_under_another_id_is_never_a_negative_of_its_twins_query(
         assert not {one, other} & {*mined.negatives(one), *mined.negatives(other)}
         assert mined.negatives(one)
         assert mined.negatives(other)
+
+
+@pytest.mark.parametrize("policy", ["absolute", "relative", "adaptive"])
+def test_nearly_equal_text_under_another_id_is_never_a_negative(mine: Mine, tiny: Collection, policy: str) -> None:
+    text = " and ".join(
+        f"the {first} of a {second}" for first, second in itertools.combinations(("cell", "gene", *"abcde"), 2)
+    )
+    twins = {"one": text, "edited": f"{text} (seen in May)", "cut": " ".join(text.split()[:-4])}
+    given = type(tiny)({**tiny.documents, **twins}, {"q": "what is said of the livercell"}, {"q": ["one"]})
+    mined = mine(given, mine={"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0})
+    assert {mined.reasons("q")[twin] for twin in ("edited", "cut")} == {"near_text"}
+    assert mined.negatives("q")
+    assert not {*twins} & {*mined.negatives("q")}
+
+
+def test_positives_of_a_query_in_other_words_are_no_negatives(mine: Mine, tiny: Collection) -> None:
+    queries = {"a": "How can I reset the router password?", "b": "how do i reset the password of the router"}
+    mined = mine(type(tiny)(tiny.documents, queries, {"a": ["d1"], "b": ["d2"]}), mine=NO_MARGIN)
+    assert (mined.reasons("a")["d2"], mined.reasons("b")["d1"]) == ("sibling_positive", "sibling_positive")
 
 
 def test_equal_texts_with_other_titles_are_twins_when_only_the_text_is_read(mine: Mine, tiny: Collection) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from datagen.selection.arrays import (
     Lists,
+    connect,
     count_before,
     count_per_row,
     first_of_kind,
@@ -93,3 +94,22 @@ def test_pair_products_equals_plain_products_across_blocks() -> None:
 
 def test_robust_spread_is_the_median_distance_from_the_median() -> None:
     assert robust_spread(np.array([[1.0, 2.0, 4.0, 100.0, 3.0]])).tolist() == [1.0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=20))
+def test_connect_numbers_the_components(links: list[tuple[int, int]]) -> None:
+    left, right = (np.array([link[end] for link in links], np.int64) for end in (0, 1))
+    component = [{node} for node in range(12)]
+    for first, second in links:
+        whole = component[first] | component[second]
+        for node in whole:
+            component[node] = whole
+    found = connect(left, right, 12)
+    assert set(found.tolist()) == set(range(len({frozenset(nodes) for nodes in component})))
+    for node, whole in enumerate(component):
+        assert set(np.flatnonzero(found == found[node]).tolist()) == whole
+
+
+def test_connect_follows_a_long_chain_in_any_order() -> None:
+    order = np.random.default_rng(0).permutation(500)
+    assert not connect(order[:-1], order[1:], 500).any()
