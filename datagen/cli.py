@@ -87,6 +87,8 @@ def generate(
     answer_tokens: options.AnswerTokens = None,
     recipe: options.Recipe = None,
     prompts: options.Prompts = None,
+    two_step: options.TwoStep = False,
+    judge: options.Judge = None,
     tasks: options.Tasks = None,
     avoid: options.Avoid = None,
     queries_per_passage: options.QueriesPerPassage = None,
