@@ -6,7 +6,6 @@ The options are those of `cli_options.py`. Nothing heavy is imported before a co
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,19 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from datagen import cli_options as options
+from datagen.cli_output import print_diagnosis, print_forecast, print_result
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from datagen.config import RunConfig
-    from datagen.doctor import Diagnosis
-    from datagen.pipeline import RunResult
 
 log = logging.getLogger(__name__)
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
-WIDTH_OF_FILES = 120
 
 app = typer.Typer(
     name="datagen", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -86,6 +81,8 @@ def generate(
     answer_tokens: options.AnswerTokens = None,
     recipe: options.Recipe = None,
     prompts: options.Prompts = None,
+    two_step: options.TwoStep = False,
+    judge: options.Judge = None,
     tasks: options.Tasks = None,
     avoid: options.Avoid = None,
     queries_per_passage: options.QueriesPerPassage = None,
@@ -111,7 +108,9 @@ def generate(
 
         config = build_config({"stages": GENERATE_STAGES, **options.read_given(ctx)})
         if dry_run:
-            _print_pilot(config)
+            from datagen.pilot import ask_pilot, describe_pilot
+
+            typer.echo(describe_pilot(ask_pilot(config)))
         else:
             _run(config, fresh=fresh, quiet=quiet)
 
@@ -263,7 +262,9 @@ def mine_negatives(
         given = options.read_given(ctx)
         config = _continue(continued, given) if continued else build_config({"stages": MINE_STAGES, **given})
         if dry_run:
-            _print_forecast(config)
+            from datagen.forecast import forecast_mining
+
+            print_forecast(forecast_mining(config))
         else:
             _run(config, fresh=fresh, quiet=quiet)
 
@@ -273,7 +274,7 @@ def doctor() -> None:
     """Say what is installed, which devices there are, which extras are missing and how to add them."""
     from datagen.doctor import diagnose
 
-    _print_diagnosis(diagnose())
+    print_diagnosis(diagnose())
 
 
 @contextlib.contextmanager
@@ -326,75 +327,4 @@ def _run(config: RunConfig, *, quiet: bool, fresh: bool = False, read_again: boo
 
     result = pipeline.run(config, progress=make_progress(quiet), fresh=fresh, read_again=read_again)
     if not quiet:
-        _print_result(result)
-
-
-def _print_pilot(config: RunConfig) -> None:
-    from datagen.pilot import ask_pilot, describe_pilot
-
-    typer.echo(describe_pilot(ask_pilot(config)))
-
-
-def _print_forecast(config: RunConfig) -> None:
-    from rich.filesize import decimal
-
-    from datagen.forecast import forecast_mining
-
-    forecast = forecast_mining(config)
-    size = forecast.size
-    typer.echo(f"{size.documents:,} documents, {size.queries:,} queries, about {forecast.pairs:,} candidates")
-    for stage in forecast.stages:
-        typer.echo(f"{stage.stage:8} {stage.seconds:10,.0f} s {decimal(stage.disk):>12} on disk")
-    typer.echo(
-        f"together {forecast.seconds:10,.0f} s {decimal(forecast.disk):>12}, from a trial on a few hundred texts"
-    )
-
-
-def _print_result(result: RunResult) -> None:
-    from datagen.report.summary import render_summary
-
-    for part in render_summary(result.records):
-        _console().print(part)
-    typer.echo("\n" + _next_step(result))
-
-
-def _next_step(result: RunResult) -> str:
-    """What to type now: three lines of Python that load the shards, or the command that makes some."""
-    if not any(record.name == "export" for record in result.records):
-        return f"To mine negatives for these queries:  datagen mine-negatives --run {result.path}"
-    folder = json.dumps(str(result.path / "train"), ensure_ascii=False)
-    return (
-        "To load the training rows:\n\n"
-        "    import datasets\n"
-        f'    rows = datasets.load_dataset("parquet", data_dir={folder}, split="train")\n'
-        "    print(rows[0])\n"
-    )
-
-
-def _console() -> Console:
-    """Standard output; wider than rich's 80 columns where it is a file or a pipe."""
-    from rich.console import Console
-
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=WIDTH_OF_FILES)
-
-
-def _print_diagnosis(diagnosis: Diagnosis) -> None:
-    from rich.filesize import decimal
-    from rich.table import Table
-
-    from datagen.doctor import PURPOSES
-
-    table = Table("package", "version", "part of", title=f"datagen {diagnosis.datagen}, Python {diagnosis.python}")
-    for package in diagnosis.packages:
-        part = f"extra {package.extra}: {PURPOSES[package.extra]}" if package.extra else "core"
-        table.add_row(package.name, package.version or "[red]not installed[/red]", part)
-    _console().print(table)
-    for device in diagnosis.devices:
-        typer.echo(device)
-    cache = diagnosis.cache
-    typer.echo(f"cache: {cache.folder}, {decimal(cache.size)} used, {decimal(cache.free)} free on its disk")
-    for extra, command in diagnosis.missing.items():
-        typer.echo(f"missing extra {extra} ({PURPOSES[extra]}); to add it:\n    {command}")
-    if not diagnosis.missing:
-        typer.echo("all extras are installed")
+        print_result(result)

@@ -27,6 +27,8 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "positive_column": ("input.positive_column",),
     "llm": ("generate.llm",),
     "recipe": ("generate.recipe",),
+    "two_step": ("generate.two_step",),
+    "judge": ("generate.judge",),
     "tasks": ("brainstorm.num",),
     "avoid": ("generate.avoid",),
     "prompts": ("generate.prompts",),
@@ -114,6 +116,12 @@ Lane = Annotated[str | None, _option("--lane", _MODELS, "online, or batch: the c
 Temperature = Annotated[float | None, _option("--temperature", _MODELS, "How freely words are drawn.", "0.8")]
 AnswerTokens = Annotated[int | None, _option("--answer-tokens", _MODELS, "Tokens of one answer at most.", "1024")]
 Recipe = Annotated[str | None, _option("--recipe", _ASKED, "What is asked.", "extractive for that writer, else corpus")]
+TwoStep = Annotated[
+    bool, _option("--two-step", _ASKED, "First ask which persona, kind … suit the passage, then write with those.")
+]
+Judge = Annotated[
+    str | None, _option("--judge", _ASKED, "A model that drops rows whose passage does not answer the query.")
+]
 Tasks = Annotated[int | None, _option("--tasks", _ASKED, "Tasks thought up first, for recipes with tasks.", "400")]
 Avoid = Annotated[list[Path] | None, _option("--avoid", _ASKED, "Earlier runs whose queries are not repeated.")]
 Prompts = Annotated[Path | None, _option("--prompts", _ASKED, "Folder of your own recipes, looked into first.")]

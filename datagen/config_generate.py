@@ -36,6 +36,22 @@ class GenerateConfig(Settings):
     llms: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="several writers, each with its share of the rows; shares need not sum to one"
     )
+    two_step: bool = Field(
+        default=False,
+        description="first ask what suits the passage (persona, kind of query …), then write with that; for recipes "
+        "with a `choose` section",
+    )
+    offers_by_teacher: bool = Field(
+        default=True,
+        description="two_step: offer the personas whose vectors are nearest to the passage's; false: drawn by weight",
+    )
+    judge: str | None = Field(
+        default=None,
+        description="a language model (openai:MODEL …) that drops rows whose passage does not answer the query",
+    )
+    judge_negatives: bool = Field(
+        default=True, description="judge: ask about written negatives, too, and leave out those that answer the query"
+    )
     recipe: str | None = Field(
         default=None, description="what is asked (default: extractive for that writer, else corpus)"
     )
@@ -85,10 +101,25 @@ class GenerateConfig(Settings):
             raise ValueError("at least one query kind needs a weight above 0")
         return mix
 
+    @model_validator(mode="after")
+    def _model_for_steps(self) -> Self:
+        if self.judge == EXTRACTIVE:
+            raise ValueError("judge is 'extractive', which can judge nothing: name a language model, openai:MODEL")
+        if self.resolved_recipe == EXTRACTIVE:
+            for name in ("two_step", "judge"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} is for rows that a language model writes: name one with --llm")
+        return self
+
     @property
     def resolved_llms(self) -> dict[str, float]:
         """Each writer with its share of the rows."""
         return self.llms or {self.llm: 1.0}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All that are asked: the writers, and the judge."""
+        return tuple(dict.fromkeys([*self.resolved_llms, *filter(None, [self.judge])]))
 
     @property
     def resolved_recipe(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +12,11 @@ from datagen import shards
 from datagen.config import RunConfig, build_config
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import InputError, RunFolderError
+from datagen.generation.conversation import Turn, as_text
+from datagen.generation.offers import Offers
 from datagen.generation.outcome import Outcome
 from datagen.generation.recipes.load import load_recipe
 from datagen.generation.row_sources import RowSources
-from datagen.generation.rows import Turn, as_text
 from datagen.generation.runtime import loop
 from datagen.generation.runtime.journal import open_journal
 from datagen.generation.session import Session, Settings
@@ -68,30 +69,43 @@ def _generation(folder: RunFolder, config: RunConfig, row_id: str) -> Iterator[S
     tasks = read_tasks(folder.table("tasks", done)) if recipe.brainstorm else None
     turns: list[Turn] = []
     with open_journal(folder.path) as journal:
+        (row,) = Offers(recipe, config.seed, journal).attach([row])
         settings = Settings(generate, config.llm, config.seed)
-        session = Session(settings, recipe, journal, dict.fromkeys(generate.resolved_llms), tasks)
+        session = Session(settings, recipe, journal, dict.fromkeys(generate.models), tasks)
         outcome = loop.run(session.writer.write(row, session.generator(row), turns))
     if row.source.text:
         yield Section("passage", f"{row.source.doc_id}: {row.source.title or ''}\n{row.source.text}")
-    yield Section("slots", "\n".join(f"{name}: {value}" for name, value in turns[0].request.slots.items()))
-    for number, turn in enumerate(turns, start=1):
-        yield from _turn(turn, number, turns)
+    slots = next((turn.request.slots for turn in turns if not turn.request.step), outcome.slots)
+    yield Section("slots", "\n".join(f"{name}: {value}" for name, value in slots.items()))
+    for step in dict.fromkeys(turn.request.step for turn in turns):
+        of_step = [turn for turn in turns if turn.request.step == step]
+        for number, turn in enumerate(of_step, start=1):
+            yield from _turn(turn, number, of_step[0])
     yield Section(f"outcome (by {outcome.generator})", _outcome(outcome))
 
 
-def _turn(turn: Turn, number: int, turns: Sequence[Turn]) -> Iterator[Section]:
-    new = turn.request.messages[len(turns[0].request.messages) :] if number > 1 else turn.request.messages
+def _turn(turn: Turn, number: int, first: Turn) -> Iterator[Section]:
     reply, usage = turn.reply, turn.reply.usage
-    title = f"question {number} (at most {turn.request.sampling.max_tokens:,} tokens)"
-    yield Section(title, as_text(new) or "the first question again, as a new sample")
+    mark = f"{turn.request.step.replace('_', ' ')}: " if turn.request.step else ""
+    title = f"{mark}question {number} (at most {turn.request.sampling.max_tokens:,} tokens)"
+    yield Section(title, _question(turn, number, first) or "the first question again, as a new sample")
     if reply.error:
-        yield Section(f"answer {number}", f"{reply.error} {reply.detail}".strip())
+        yield Section(f"{mark}answer {number}", f"{reply.error} {reply.detail}".strip())
         return
     facts = f"finish {reply.finish_reason}, {usage.prompt_tokens:,} tokens read, {usage.completion_tokens:,} written"
-    yield Section(f"answer {number} ({facts}, {reply.latency_seconds:.2f} s)", _printable(reply.text))
+    yield Section(f"{mark}answer {number} ({facts}, {reply.latency_seconds:.2f} s)", _printable(reply.text))
     steps = turn.reading.steps if turn.reading else ()
     told = [f"{rung}: {result}" for rung, result in steps]
-    yield Section(f"reading {number}", "\n".join([*told, f"taken: {'no, ' + turn.reason if turn.reason else 'yes'}"]))
+    said = [f"{name}: {value}" for name, value in turn.said.items()]
+    taken = f"taken: {'no, ' + turn.reason if turn.reason else 'yes'}"
+    yield Section(f"{mark}reading {number}", _printable("\n".join([*told, *said, taken])))
+
+
+def _question(turn: Turn, number: int, first: Turn) -> str:
+    """What is new in a question, if it goes on from the first one of its kind."""
+    asked, before = turn.request.messages, first.request.messages
+    goes_on = number > 1 and asked[: len(before)] == before
+    return as_text(asked[len(before) :] if goes_on else asked)
 
 
 def _outcome(outcome: Outcome) -> str:

@@ -17,14 +17,16 @@ from datagen.backends.registry import Registry
 from datagen.config import RunConfig, StageName
 from datagen.config_generate import EXTRACTIVE
 from datagen.errors import ConfigError
+from datagen.generation.conversation import as_text
+from datagen.generation.offers import Offers
 from datagen.generation.outcome import Outcome, PlannedRow
 from datagen.generation.recipes.load import load_recipe
 from datagen.generation.row_sources import RowSources
-from datagen.generation.rows import as_text
 from datagen.generation.runtime import loop
 from datagen.generation.runtime.journal import open_journal
 from datagen.generation.session import Session, Settings
 from datagen.generation.tasks import read_tasks
+from datagen.nearest import open_nearest
 from datagen.run_folder import open_run
 
 PILOT_ROWS = 20
@@ -78,10 +80,11 @@ def ask_pilot(config: RunConfig, backends: Backends | None = None) -> Pilot:
         done = [name for name in ("clean", "brainstorm") if folder.record(name)]
         sources = RowSources(recipe, few, config.seed, lambda table: folder.table(table, done))
         tasks = read_tasks(folder.table("tasks", done)) if recipe.brainstorm else None
-        llms = {name: backends.llm(name) for name in generate.resolved_llms}
+        llms = {name: backends.llm(name) for name in generate.models}
         session = Session(Settings(generate, config.llm, config.seed), recipe, journal, llms, tasks)
-        rows = list(sources.rows())
-        return _judge(config, session, rows, loop.run(_ask(session, rows)), sources.count())
+        nearest = open_nearest(config, backends, recipe, journal)
+        rows = list(Offers(recipe, config.seed, journal, nearest).attach(sources.rows()))
+        return _judge(config, session, loop.run(_ask(session, rows)), sources.count())
 
 
 def _last_before(config: RunConfig) -> StageName:
@@ -92,11 +95,9 @@ async def _ask(session: Session, rows: list[PlannedRow]) -> list[Outcome]:
     return [outcome async for outcome in session.outcomes(rows, lambda: PILOT_ROWS, lambda: 0)]
 
 
-def _judge(
-    config: RunConfig, session: Session, rows: list[PlannedRow], outcomes: list[Outcome], n_passages: int
-) -> Pilot:
+def _judge(config: RunConfig, session: Session, outcomes: list[Outcome], n_passages: int) -> Pilot:
     known = [outcome.lineage for outcome in outcomes if outcome.lineage]
-    accepted = sum(outcome.written is not None for outcome in outcomes)
+    accepted = sum(outcome.written is not None and not outcome.reason for outcome in outcomes)
     planned = _planned_rows(config, n_passages, accepted, len(outcomes))
     reasons: dict[str, int] = {}
     for outcome in outcomes:
@@ -105,7 +106,7 @@ def _judge(
     tokens = [line.prompt_tokens + line.completion_tokens for line in known]
     costs = [line.cost for line in known if line.cost is not None]
     return Pilot(
-        tuple(as_text(session.writer.request(row).messages) for row in rows[:SHOWN_PROMPTS]),
+        tuple(_prompt(session, outcome) for outcome in outcomes[:SHOWN_PROMPTS]),
         len(outcomes),
         accepted,
         reasons,
@@ -114,6 +115,14 @@ def _judge(
         estimate_total(costs, planned) if session.spending.price_known else None,
         session.currency,
     )
+
+
+def _prompt(session: Session, outcome: Outcome) -> str:
+    """The first question of a row, and the one that writes it where that is another."""
+    first, lineage = as_text(session.writer.request(outcome.row).messages), outcome.lineage
+    if lineage is None or lineage.prompt == first:
+        return first
+    return f"{first}\n\n… and with what was chosen:\n\n{lineage.prompt}"
 
 
 def _planned_rows(config: RunConfig, n_passages: int, accepted: int, asked: int) -> int:

@@ -110,6 +110,7 @@ GENERATIONS = pa.schema(
         _required("prompt_tokens", pa.int64()),
         _required("completion_tokens", pa.int64()),
         pa.field("cost", pa.float64()),
+        pa.field("steps", _TEXT),
     ]
 )
 """One row for each row that a language model was asked for, accepted or not."""

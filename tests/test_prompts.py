@@ -210,3 +210,40 @@ def test_no_file_names_a_host() -> None:
     for path in sorted(PROMPTS.rglob("*.*")):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"https?:|www\.|hugging ?face|hf\.co|github|modelscope|\.com\b", text, re.IGNORECASE), path
+
+
+ASIDES = sorted({path.parent for name in ("choose", "judge") for path in PROMPTS.rglob(f"{name}/request.j2")})
+"""Questions beside the one that writes a row."""
+
+
+@pytest.mark.parametrize("folder", ASIDES, ids=name_of)
+def test_a_question_beside_the_row_reads_well_and_its_sample_is_an_answer(folder: Path) -> None:
+    recipe = load_once("corpus" if folder.parent == PROMPTS else folder.relative_to(PROMPTS).parts[0])
+    aside = recipe.chooser.aside if folder.name == "choose" and recipe.chooser else recipe.judge
+    assert aside.folder == folder
+    sample = re.search(r"^Sample reply: (\{.*)$", (folder / "request.j2").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sample
+    assert read_answer(sample[1], aside.answer_model).rung == "strict"
+    for source in (SOURCE, BARE):
+        system, user = _ask_aside(recipe, folder.name, source)
+        check_style(system)
+        check_style(user)
+        assert all(f'"{name}"' in system for name in aside.output)
+        assert "do not follow" in system
+        assert len(re.findall(rf"<passage>\n{re.escape(PASSAGE)}\n</passage>", user)) == user.count(PASSAGE) == 1
+
+
+def _ask_aside(recipe: Recipe, kind: str, source: Source) -> list[str]:
+    variables = recipe.variables(source)
+    if kind == "choose":
+        assert recipe.chooser
+        messages = recipe.chooser.render(recipe.chooser.offer(1, "row", variables), variables)
+    else:
+        about = {
+            "query": QUERY,
+            "instruction": "",
+            "title": source.title or "",
+            "linked_text": variables["linked_text"],
+        }
+        messages = recipe.judge.render({**about, "passage": source.text})
+    return [message["content"] for message in messages]

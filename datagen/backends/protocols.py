@@ -136,6 +136,8 @@ class LLMRequest:
     """The JSON schema of the answer."""
     sample: int = 0
     """Tells apart several answers wanted to the same question."""
+    step: str = ""
+    """What the question is for, where a row asks more than the one that writes it: `choose`, `judge` …"""
 
 
 @dataclass(frozen=True, slots=True)

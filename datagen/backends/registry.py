@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -101,7 +102,8 @@ class Registry:
             DatagenError: what is missing, and the command or setting that mends it.
         """
         if stage in ("brainstorm", "generate"):
-            self._prepare_llms()
+            generate = self._config.generate
+            self._prepare_llms(generate.models if stage == "generate" else generate.resolved_llms)
         elif stage == "clean" and self._config.chunk.enabled:
             self.token_counter()
         elif stage == "embed" and not is_user_class(self._config.teacher.model):
@@ -192,8 +194,8 @@ class Registry:
             if isinstance(llm, Closing):
                 loop.run(llm.close())
 
-    def _prepare_llms(self) -> None:
-        for name in self._config.generate.resolved_llms:
+    def _prepare_llms(self, names: Iterable[str]) -> None:
+        for name in names:
             llm = self.llm(name)
             if isinstance(llm, Preflight) and name not in self._prepared:
                 loop.run(llm.prepare())

@@ -12,6 +12,9 @@ from datagen.generation.words import normalise
 NOT_ASKED = "not_asked"
 """The reason of a row that a limit of the run has kept from being asked: it is not dropped, only not done."""
 
+CHOOSE, JUDGE, JUDGE_NEGATIVE = "choose", "judge", "judge_negative"
+"""What a row may ask beside the question that writes it, and the sub-folders of recipes that ask it."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -38,6 +41,29 @@ class PlannedRow:
     source: Source
     number: int
     """Counts the rows of one source, from 0."""
+    offered: tuple[str, ...] = ()
+    """Values of a slot that suit the source best, to choose among; none: they are drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a row asked beside the question that writes it, and what came of it."""
+
+    step: str
+    generator: str
+    asks: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+    said: Mapping[str, object]
+    """The slots chosen, or the verdict with its reason; empty when no answer could be used."""
+    reason: str
+    """Why nothing was chosen, or what the judge has against the row or its negative; else empty."""
+
+    @property
+    def is_judge(self) -> bool:
+        """Whether it was the judge that was asked."""
+        return self.step in (JUDGE, JUDGE_NEGATIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +71,21 @@ class Lineage:
     """How a language model came to its answer."""
 
     prompt: str
-    """The first question, all messages of it."""
+    """The first question that writes the row, all messages of it."""
     rung: str | None
     """The rung of the parse ladder on which the answer was read; None when it never was."""
     asks: int
+    """Questions that write the row."""
     prompt_tokens: int
+    """Of all that the row asked, its steps too; likewise the others."""
     completion_tokens: int
     cost: float | None
-    """In the currency of the prices; None when the model's price is not known."""
+    """In the currency of the prices; None when a model's price is not known."""
     left_out: tuple[str, ...] = ()
     """Why optional fields of the answer were not taken."""
     answer: Mapping[str, object] | None = None
     """All fields of the answer that was read last, those without a role too."""
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
 from datagen import shards, storage
-from datagen.generation.outcome import NOT_ASKED, Outcome
+from datagen.generation.outcome import NOT_ASKED, Lineage, Outcome, Step
 from datagen.generation.slots import digest
 from datagen.generation.tally import Tally
 from datagen.generation.words import normalise
@@ -78,6 +79,8 @@ class Output:
             self._tables["corpus"].add(passage)
         for pair in _pairs(outcome, negative_id):
             self._tables["pairs"].add(pair)
+        for negative in _dropped_negatives(outcome):
+            self._tables["dropped"].add(negative)
         self._trace(outcome, "accepted", "")
 
     def _reject(self, outcome: Outcome, reason: str) -> None:
@@ -104,6 +107,7 @@ class Output:
                 "prompt_tokens": outcome.lineage.prompt_tokens,
                 "completion_tokens": outcome.lineage.completion_tokens,
                 "cost": outcome.lineage.cost,
+                "steps": _steps(outcome.lineage),
             }
         )
 
@@ -193,6 +197,11 @@ class _ShortPassages:
             self._ids.setdefault(digest(normalise(text), size=12), doc_id)
 
 
+def _steps(lineage: Lineage) -> str | None:
+    steps = [asdict(step) for step in lineage.steps]
+    return dump_json(steps).decode() if steps else None
+
+
 def _query(outcome: Outcome) -> dict[str, object]:
     written = outcome.written
     slots = {**outcome.slots, "span": written.span if written else None, "tried": dict(outcome.tried)}
@@ -261,8 +270,27 @@ def _dropped(outcome: Outcome, reason: str) -> dict[str, object]:
         "kind": outcome.kind,
         "query": query,
         "tried": dict(outcome.tried),
+        **_judged(outcome),
     }
     return {"stage": STAGE, "key": outcome.row_id, "reason": reason, "payload": as_json(payload)}
+
+
+def _dropped_negatives(outcome: Outcome) -> Iterator[dict[str, object]]:
+    """What a judge has left out of a row that was kept, keyed by the ids of query and passage."""
+    for step in _against(outcome):
+        key = f"{outcome.query_id or outcome.row_id}\t{_passage_id(outcome, _NEGATIVE_MARK)}"
+        payload = as_json({"doc_id": outcome.source.doc_id, **_judged(outcome)})
+        yield {"stage": STAGE, "key": key, "reason": step.reason, "payload": payload}
+
+
+def _judged(outcome: Outcome) -> dict[str, object]:
+    """What a judge has against a row, in its words."""
+    return {step.step: {"generator": step.generator, **step.said} for step in _against(outcome)}
+
+
+def _against(outcome: Outcome) -> list[Step]:
+    steps = outcome.lineage.steps if outcome.lineage else ()
+    return [step for step in steps if step.is_judge and step.reason]
 
 
 def as_json(values: Mapping[str, object]) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from datagen.backends.protocols import LLM, NoteTaker, Steady
 from datagen.config_generate import GenerateConfig, LLMConfig
+from datagen.generation.conversation import Generator
 from datagen.generation.outcome import Outcome, PlannedRow
 from datagen.generation.recipes.load import Recipe
-from datagen.generation.rows import Generator, RowWriter
+from datagen.generation.rows import RowWriter
 from datagen.generation.runtime.asking import Ask, Asker, JournalOnly
 from datagen.generation.runtime.flow import Flow
 from datagen.generation.runtime.journal import Journal
@@ -55,7 +56,8 @@ class Session:
             settings: of the run.
             recipe: what is asked.
             journal: where answers are kept.
-            llms: each model by its name; None reads its answers from the journal alone.
+            llms: each model by its name, the judge with them where there is one; None reads its answers from the
+                journal alone.
             tasks: what a brainstorm has thought up, for recipes that need it.
 
         Raises:
@@ -64,7 +66,6 @@ class Session:
         generate, batch = settings.generate, settings.llm.lane == "batch"
         prices = load_prices(settings.llm.prices)
         self.currency = prices.currency
-        self.writer = RowWriter(recipe, generate, settings.seed, tasks or Tasks())
         self.spending = Spending(generate, {name: prices.find(name) for name in llms}, batch=batch)
         self.generators: dict[str, Generator] = {}
         self._shares, self._seed = generate.resolved_llms, settings.seed
@@ -73,6 +74,8 @@ class Session:
         for name, llm in llms.items():
             ask = self._ask(name, llm, settings.llm, journal)
             self.generators[name] = Generator(name, ask, prices.find(name), batch)
+        judge = self.generators.get(generate.judge or "")
+        self.writer = RowWriter(recipe, generate, settings.seed, tasks or Tasks(), judge)
 
     def _ask(self, name: str, llm: LLM | None, settings: LLMConfig, journal: Journal) -> Ask:
         steady = llm.in_flight if isinstance(llm, Steady) else None
@@ -85,8 +88,8 @@ class Session:
 
     def generator(self, row: PlannedRow) -> Generator:
         """Who writes a row: drawn by the shares."""
-        if len(self.generators) == 1:
-            return next(iter(self.generators.values()))
+        if len(self._shares) == 1:
+            return self.generators[next(iter(self._shares))]
         return self.generators[weighted_choice(self._shares, self._seed, "generator", row.row_id)]
 
     def outcomes(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datagen.generation.extractive.english import FUNCTION_WORDS
-from datagen.generation.outcome import Lineage, Outcome
+from datagen.generation.outcome import Lineage, Outcome, Step
 from datagen.generation.words import normalise
 
 _MILLION = 1_000_000
@@ -31,6 +31,25 @@ class _KindTally:
 
 
 @dataclass
+class _StepTally:
+    generators: set[str] = field(default_factory=set)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    tokens: int = 0
+    cost: int = 0
+    """In millionths."""
+
+    def add(self, step: Step) -> None:
+        self.generators.add(step.generator)
+        self.outcomes[str(step.said.get("verdict") or step.reason or "taken")] += 1
+        self.tokens += step.prompt_tokens + step.completion_tokens
+        self.cost += _millionths(step.cost)
+
+    def counts(self) -> dict[str, Any]:  # Any: as in `Tally.counts`
+        told = {"asked": self.outcomes.total(), "outcomes": dict(sorted(self.outcomes.items()))}
+        return {**told, "tokens": self.tokens, "cost": self.cost / _MILLION, "generators": sorted(self.generators)}
+
+
+@dataclass
 class Tally:
     """Adds up outcomes; the totals in `counts`."""
 
@@ -46,6 +65,8 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     generators: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Of each language model: rows asked and accepted, tokens, and money in millionths."""
+    steps: dict[str, _StepTally] = field(default_factory=lambda: defaultdict(_StepTally))
+    """By the kind of question that rows ask beside their own."""
     reasks: int = 0
     not_asked: int = 0
     has_lineage: bool = False
@@ -88,7 +109,9 @@ class Tally:
         tables = {"rungs": self.rungs, "fields_left_out": self.left_out}
         sorted_tables = {name: dict(sorted(table.items())) for name, table in tables.items()}
         by_model = {name: _of_generator(counts) for name, counts in sorted(self.generators.items())}
-        return {"not_asked": self.not_asked, "reasks": self.reasks, **sorted_tables, "generators": by_model}
+        told = {"not_asked": self.not_asked, "reasks": self.reasks, **sorted_tables, "generators": by_model}
+        steps = {kind: of_kind.counts() for kind, of_kind in sorted(self.steps.items())}
+        return {**told, **({"steps": steps} if steps else {})}
 
     def _count(self, outcome: Outcome) -> None:
         self.asked += 1
@@ -100,10 +123,19 @@ class Tally:
         self.has_lineage = True
         of_generator["asked"] += 1
         of_generator["tokens"] += lineage.prompt_tokens + lineage.completion_tokens
-        of_generator["cost"] += round((lineage.cost or 0) * _MILLION)
+        of_generator["cost"] += _millionths(lineage.cost)
+        for step in lineage.steps:
+            self.steps[step.step].add(step)
+            if step.is_judge:  # paid under its own name
+                of_generator["tokens"] -= step.prompt_tokens + step.completion_tokens
+                of_generator["cost"] -= _millionths(step.cost)
         self.reasks += lineage.asks - 1
         self.rungs[lineage.rung or "none"] += 1
         self.left_out.update(lineage.left_out)
+
+
+def _millionths(cost: float | None) -> int:
+    return round((cost or 0) * _MILLION)
 
 
 def _of_generator(counts: Counter[str]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,21 +18,23 @@ from typing import Any
 from datagen.backends.protocols import LLM, Backends, CorpusReader, Float32, LLMReply, LLMRequest
 from datagen.config import RunConfig, StageName
 from datagen.config_generate import EXTRACTIVE, GenerateConfig
-from datagen.errors import InputError, RunFolderError
+from datagen.errors import ConfigError, InputError, RunFolderError
 from datagen.generation.committing import EARLIER_RUN, Committer
 from datagen.generation.extractive.plan import Plan, check_kinds, write_queries
 from datagen.generation.novelty.collapse import CollapseWatch
 from datagen.generation.novelty.gate import Novelty
+from datagen.generation.offers import Offers
 from datagen.generation.outcome import PlannedRow
 from datagen.generation.output import GROWING, Output
 from datagen.generation.passages import count_passages, read_batches, read_queries
-from datagen.generation.recipes.load import load_recipe
+from datagen.generation.recipes.load import Recipe, load_recipe
 from datagen.generation.row_sources import RowSources
 from datagen.generation.runtime import loop
-from datagen.generation.runtime.journal import open_journal
+from datagen.generation.runtime.journal import Journal, open_journal
 from datagen.generation.session import Session, Settings
 from datagen.generation.tally import Tally
 from datagen.generation.tasks import read_tasks
+from datagen.nearest import open_nearest
 from datagen.progress import Advance
 from datagen.run_folder import Counts
 from datagen.stages.base import Work
@@ -60,7 +63,8 @@ class Generate:
         if generate.resolved_recipe == EXTRACTIVE:
             check_kinds(generate.mix)
             return values
-        return {**values, "prompts": load_recipe(generate.resolved_recipe, generate.prompts).fingerprint()}
+        recipe = load_recipe(generate.resolved_recipe, generate.prompts)
+        return {**values, "prompts": recipe.fingerprint(), **_step_prompts(recipe, generate)}
 
     def run(self, work: Work) -> Counts:
         """Ask, check and write; asked, accepted, rejected per reason, kinds, lexical overlap, tokens and money.
@@ -114,12 +118,13 @@ def _prompt(work: Work, output: Output) -> Counts:
     sources = RowSources(recipe, generate, config.seed, work.source)
     output.tally.passages = sources.count()
     tasks = read_tasks(work.source("tasks")) if recipe.brainstorm else None
-    llms = {name: None if work.journal_only else work.backends.llm(name) for name in generate.resolved_llms}
+    llms = {name: None if work.journal_only else work.backends.llm(name) for name in generate.models}
     with open_journal(work.around.folder.path) as journal, contextlib.closing(work.backends):
         session = Session(Settings(generate, config.llm, config.seed), recipe, journal, llms, tasks)
         committer = Committer(session, output, _novelty(work), CollapseWatch(generate.novelty), generate.num)
+        rows = _offered(work, recipe, sources, journal)
         with work.progress.step("write rows", sources.expected(), "rows") as advance, _rare_collections():
-            loop.run(_write_rows(session, sources.rows(), committer, _News(session, output, generate.num, advance)))
+            loop.run(_write_rows(session, rows, committer, _News(session, output, generate.num, advance)))
         return {**session.counts(), **_ending(session, output, committer.collapse, generate)}
 
 
@@ -132,6 +137,36 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def _offered(work: Work, recipe: Recipe, sources: RowSources, journal: Journal) -> Iterator[PlannedRow]:
+    """The rows, each with what it is offered; for those surely asked that is found before the first one is."""
+    if not work.config.generate.two_step:
+        return sources.rows()
+    nearest = None if work.journal_only else open_nearest(work.config, work.backends, recipe, journal)
+    offers = Offers(recipe, work.config.seed, journal, nearest)
+    if nearest:
+        with work.progress.step("find what suits the passages", sources.expected(), "rows") as advance:
+            for _ in offers.attach(itertools.islice(sources.rows(), sources.expected())):
+                advance(1)
+    return offers.attach(sources.rows())
+
+
+def _step_prompts(recipe: Recipe, generate: GenerateConfig) -> dict[str, str]:
+    """Hashes of the prompts that are asked on request; those not asked for change no row.
+
+    Raises:
+        ConfigError: the recipe lets nothing be chosen, or a prompt cannot be used.
+    """
+    choosers = [asker.chooser.aside.hashed for asker in recipe.askers if asker.chooser]
+    if generate.two_step and not choosers:
+        raise ConfigError(
+            f"two_step needs a recipe that says what is chosen, and {recipe.name!r} has no section `choose`: leave it "
+            "out, or take the recipe 'corpus' for an example"
+        )
+    chosen = {"choose_prompts": " ".join(choosers)} if generate.two_step else {}
+    judged = {"judge_prompts": " ".join(asker.judge.hashed for asker in recipe.askers)} if generate.judge else {}
+    return {**chosen, **judged}
 
 
 def _novelty(work: Work) -> Novelty:

@@ -148,3 +148,18 @@ def test_an_asker_that_gave_up_does_not_stop_the_others(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         asyncio.run(one_is_cancelled(journal))
         assert journal.count() == 3
+
+
+def test_step_is_part_of_the_key_and_a_row_without_one_keeps_the_key_it_had() -> None:
+    plain = LLMRequest("g-1", {}, ({"role": "user", "content": "hello"},))
+    keys = {request_key("m", replace(plain, step=step)) for step in ("", "choose", "judge")}
+    assert len(keys) == 3
+    assert request_key("m", plain).hex() == "4739a2ada296c84d186993490fcc771d239be6c5"
+
+
+def test_many_notes_are_kept_at_once_and_found_one_by_one(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.write_notes("offers", {"a": "1", "b": "2"})
+        journal.write_notes("offers", {"b": "3"})
+        assert [journal.find_note("offers", name) for name in ("a", "b", "c")] == ["1", "3", None]
+        assert journal.find_note("other", "a") is None

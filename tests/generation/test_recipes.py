@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from datagen.errors import ConfigError
+from datagen.generation.conversation import MAX_ECHO, complain
 from datagen.generation.extractive.parsing import Written
 from datagen.generation.outcome import Source
 from datagen.generation.reading.ladder import read_answer
-from datagen.generation.recipes.load import MAX_ECHO, Recipe, list_recipes, load_recipe
+from datagen.generation.recipes.load import Recipe, list_recipes, load_recipe
 from datagen.json_text import drop_limits
 
 Values = dict[str, Any]  # Any: YAML
@@ -197,14 +198,14 @@ def test_written_takes_the_positive_of_the_answer_where_the_recipe_has_one(tmp_p
     assert written == Written("q", "t")
 
 
-def test_complain_sends_the_answer_back_and_says_what_is_wrong(recipe: Recipe) -> None:
-    answer, request = recipe.complain("<think>hm</think>{bad \ud83d", "`query` is missing.")
+def test_complain_sends_the_answer_back_and_says_what_is_wrong() -> None:
+    answer, request = complain("<think>hm</think>{bad \ud83d", "`query` is missing.")
     assert answer == {"role": "assistant", "content": "{bad"}
     assert request["role"] == "user"
     assert request["content"].startswith("That answer cannot be used: `query` is missing.\n")
-    assert len(recipe.complain("x" * 10**7, "c")[0]["content"]) <= MAX_ECHO + 2
-    assert recipe.complain("", "{braces} %s")[0]["content"]
-    assert "{braces} %s" in recipe.complain("", "{braces} %s")[1]["content"]
+    assert len(complain("x" * 10**7, "c")[0]["content"]) <= MAX_ECHO + 2
+    assert complain("", "{braces} %s")[0]["content"]
+    assert "{braces} %s" in complain("", "{braces} %s")[1]["content"]
 
 
 def test_kind_is_the_slot_that_is_counted(recipe: Recipe) -> None:

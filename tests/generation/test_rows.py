@@ -11,9 +11,10 @@ import pytest
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
 from datagen.config_generate import GenerateConfig, RetryRule
+from datagen.generation.conversation import Generator, Turn
 from datagen.generation.outcome import NOT_ASKED, Outcome, PlannedRow, Source
 from datagen.generation.recipes.load import load_recipe
-from datagen.generation.rows import Generator, RowWriter, Turn
+from datagen.generation.rows import RowWriter
 from datagen.generation.runtime.prices import Price
 
 SOURCE = Source("d1", "Gout", "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in the joints.", "en")

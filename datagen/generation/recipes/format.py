@@ -43,6 +43,26 @@ class Wording(Settings):
         return self.name or self.user.removesuffix(ENDING)
 
 
+class Choosing(Settings):
+    """What a language model chooses for a row before it writes it, when a run asks for that: `generate.two_step`."""
+
+    slots: tuple[str, ...] = Field(min_length=1, description="the slots that are chosen; the others are drawn as ever")
+    offered: dict[str, Annotated[int, Field(ge=2, le=26)]] = Field(
+        default={}, description="slot to how many of its values are shown, drawn by weight; of other slots all are"
+    )
+    nearest: str = Field(
+        default="",
+        description="one of `offered`: shown are the values nearest to the passage, where a teacher is there",
+    )
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        for name in self.offered:
+            _check_known("a slot of choose.offered", name, self.slots, "chosen slots")
+        _check_known("choose.nearest", self.nearest, self.offered, "offered slots")
+        return self
+
+
 class RecipeFile(Settings):
     """What `recipe.yaml` holds."""
 
@@ -53,6 +73,9 @@ class RecipeFile(Settings):
     )
     slots: dict[str, Slot] = Field(default={}, description="choices drawn for each row, in this order")
     prompts: tuple[Wording, ...] = Field(default=(), description="wordings; one is drawn for each row")
+    choose: Choosing | None = Field(
+        default=None, description="what is chosen first, on request; asked with choose/request.j2"
+    )
     output: dict[str, OutputField] = Field(default={}, description="the fields of an answer")
     query: str = Field(default="", description="the output field that is the query (default: query)")
     positive: str = Field(default="", description="the field that is the positive, where it is not the passage")
@@ -104,7 +127,7 @@ class RecipeFile(Settings):
 
     @model_validator(mode="after")
     def _parts_or_prompts(self) -> Self:
-        own = ("reads", "slots", "prompts", "output", "checks")
+        own = ("reads", "slots", "prompts", "choose", "output", "checks")
         if not self.parts:
             for name in ("prompts", "output"):
                 if not getattr(self, name):
@@ -157,6 +180,18 @@ class RecipeFile(Settings):
                 _check_known(f"a slot of checks.{number}", name, self.slots, "slots")
             if check.leave_out and self.output[check.field].required:
                 raise ValueError(f"the check {check.reason!r} leaves {check.field!r} out, but that field is required")
+        return self
+
+    @model_validator(mode="after")
+    def _choice_fits(self) -> Self:
+        if self.choose is None:
+            return self
+        for name in self.choose.slots:
+            _check_known("a slot of choose", name, self.slots, "slots")
+            if self.slots[name].unlike:
+                raise ValueError(f"the slot {name!r} has `unlike`, so it cannot be one of choose.slots")
+        if self.choose.nearest and self.reads not in ("passages", "pairs"):
+            raise ValueError(f"choose.nearest needs reads: passages or pairs, not {self.reads}: there is no passage")
         return self
 
     @model_validator(mode="after")

@@ -19,29 +19,22 @@ from pydantic import BaseModel
 
 from datagen.errors import ConfigError, unknown_choice
 from datagen.generation.extractive.parsing import Written
-from datagen.generation.outcome import Source
-from datagen.generation.reading.broken_json import clean, without_thoughts
+from datagen.generation.outcome import JUDGE, Source
 from datagen.generation.recipes.answer_schema import build_model, build_schema
+from datagen.generation.recipes.asides import JUDGE_OUTPUT, JUDGE_VARIABLES, Aside, Chooser, load_aside
 from datagen.generation.recipes.checks import Check, find_quote
 from datagen.generation.recipes.format import IN_WORDS, VARIABLES, Reads, RecipeFile, Wording
 from datagen.generation.recipes.slot_choices import GROUP, NOTHING, WORDING, Choice, build_choices, check_condition
-from datagen.generation.recipes.templates import ENDING, Templates
-from datagen.generation.recipes.yaml_files import read_settings, read_text
+from datagen.generation.recipes.templates import ENDING, Messages, Templates
+from datagen.generation.recipes.yaml_files import hash_files, read_settings, read_text
 
-Messages: TypeAlias = tuple[dict[str, str], ...]
 Slots: TypeAlias = Mapping[str, str]
 Values: TypeAlias = Mapping[str, Any]  # Any: JSON
 
 BRAINSTORM = "brainstorm"
 """The sub-folder of a recipe that thinks up the tasks which its parts read."""
-MAX_ECHO = 4000
-"""Characters of an unusable answer that are sent back with the complaint."""
 
 _FILE = "recipe.yaml"
-_REASK = (
-    "That answer cannot be used: {complaint}.\n"
-    "Do the same task again. Answer with one JSON object in the form that was asked for, and with nothing else."
-)
 _SAME = "same"
 _TRIAL_DRAWS = 16
 _TRIAL_VALUES = 32
@@ -88,17 +81,23 @@ class Recipe:
         """The part that a row belongs to, drawn by weight; the recipe itself when it has no parts."""
         return self.parts[self._part_choice.draw(seed, row_id, NOTHING)] if self.parts else self
 
-    def draw(self, seed: int, row_id: str, variables: Mapping[str, str] = NOTHING) -> dict[str, str]:
+    def draw(
+        self, seed: int, row_id: str, variables: Mapping[str, str] = NOTHING, chosen: Slots = NOTHING
+    ) -> dict[str, str]:
         """The slot values of a row, the names of its part and wording among them; an absent slot is empty.
 
         Args:
             seed: the run's.
             row_id: the row's.
             variables: from `variables`; a value that needs one is not drawn where it is empty or not told.
+            chosen: slots that are not drawn; one is left out all the same where its `when` does not hold.
         """
         slots = {GROUP: self.group} if self.group else {}
         for choice in self.choices:
-            slots[choice.name] = choice.draw(seed, row_id, slots, variables)
+            if chosen and choice.name in chosen:
+                slots[choice.name] = choice.settle(chosen[choice.name], slots, variables)
+            else:
+                slots[choice.name] = choice.draw(seed, row_id, slots, variables)
         return slots
 
     def variables(self, source: Source) -> dict[str, str]:
@@ -132,6 +131,23 @@ class Recipe:
         """The JSON schema of an answer, for structured output."""
         return build_schema(self.spec.output)
 
+    @cached_property
+    def chooser(self) -> Chooser | None:
+        """What lets a model choose slots; None where the recipe has no such section."""
+        homes = (self.folder, self.folder.parent)
+        return Chooser.load(self.spec.choose, self.choices, homes, self.variable_names) if self.spec.choose else None
+
+    @cached_property
+    def judge(self) -> Aside:
+        """What a judge is asked: the recipe's own question, that of the recipe above it, or the one for all."""
+        homes = (self.folder, self.folder.parent, shipped_prompts())
+        return load_aside(JUDGE, homes, JUDGE_VARIABLES, JUDGE_OUTPUT)
+
+    @property
+    def askers(self) -> tuple[Recipe, ...]:
+        """Those that ask: its parts, or itself."""
+        return tuple(self.parts.values()) or (self,)
+
     def fingerprint(self) -> str:
         """A hash of all files of the recipe, its parts and its brainstorm: YAML, prompts and lists of values."""
         return self.hashed
@@ -151,16 +167,6 @@ class Recipe:
         named = (self.spec.query_language, self.spec.passage_language)
         query, passage = (slots.get(name, "") if name else "" for name in named)
         return _language(query, source), _language(passage, source)
-
-    def complain(self, previous_text: str, complaint: str) -> Messages:
-        """The answer that could not be used, and the request for another one: to be sent after the prompt."""
-        answer = clean(without_thoughts(previous_text[: 16 * MAX_ECHO])).strip()
-        if len(answer) > MAX_ECHO:
-            answer = answer[:MAX_ECHO] + " …"
-        return (
-            {"role": "assistant", "content": answer or "(no answer)"},
-            {"role": "user", "content": _REASK.format(complaint=complaint.rstrip(". "))},
-        )
 
     def written(
         self, values: Values, source: Source, slots: Slots = NOTHING, faults: Sequence[Check] | None = None
@@ -296,6 +302,7 @@ def load_recipe(name: str, folder: Path | None = None) -> Recipe:
     recipe = replace(recipe, hashed=hashed, parts=parts, brainstorm=brainstorm)
     _check_reads(recipe)
     _check_brainstorm(recipe)
+    _ = [asker.chooser for asker in recipe.askers]  # read now, with the rest
     return recipe
 
 
@@ -319,7 +326,7 @@ def _load_below(home: Path, below: str, group: str = "") -> Recipe:
 
 def _build(name: str, folders: Sequence[Path], spec: RecipeFile, group: str = "") -> Recipe:
     """A recipe whose files are in the first of the folders, and then in those after it."""
-    home, hashed = folders[0], _hash(folders[0])
+    home, hashed = folders[0], hash_files(folders[0], ENDING)
     if spec.parts:
         return Recipe(name, home, spec, (), Templates(home, {}, frozenset()), hashed)
     recipe = Recipe(name, home, spec, _choices(spec, folders), _templates(spec, folders, group), hashed, group)
@@ -384,15 +391,6 @@ def _templates(spec: RecipeFile, folders: Sequence[Path], group: str) -> Templat
     slots = (*spec.slots, *([GROUP] if group else []))
     names = {*VARIABLES[spec.reads], *slots, *(name + IN_WORDS for name in spec.slots), WORDING}
     return Templates(folders[0], sources, frozenset(names))
-
-
-def _hash(home: Path) -> str:
-    result = hashlib.sha256()
-    for path in sorted(home.iterdir()):
-        if path.is_file() and path.suffix in (".yaml", ".txt", ".csv", ENDING):
-            content = path.read_bytes()
-            result.update(f"{path.name}:{len(content)}:".encode() + content)
-    return result.hexdigest()[:24]
 
 
 def _hash_all(recipes: Sequence[Recipe]) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from datagen.backends.protocols import Usage
 from datagen.generation.recipes.answer_schema import OutputField
-from datagen.generation.recipes.load import Messages, Recipe
+from datagen.generation.recipes.asides import Chooser
+from datagen.generation.recipes.load import Recipe
 from datagen.generation.recipes.slot_choices import WORDING, Choice, Slot
+from datagen.generation.recipes.templates import Messages
 from datagen.generation.runtime.prices import Price
 
 ROWS_PRICED = 1000
@@ -80,10 +82,29 @@ def _blocks(recipe: Recipe) -> Iterator[str]:
     ]
     sample = recipe.templates.sample_reply(_user_file(recipe, row[WORDING]))
     yield "\n".join(["the expected answer:", *(f"  {line}" for line in fields), *([f"  {sample}"] if sample else [])])
+    if recipe.chooser:
+        yield from _choice(recipe, recipe.chooser)
     if spec.checks:
         yield "checks: " + ", ".join(
             f"{check.reason} ({check.field}{', left out' if check.leave_out else ''})" for check in spec.checks
         )
+
+
+def _choice(recipe: Recipe, chooser: Chooser) -> Iterator[str]:
+    """What is asked first where a run wants two steps."""
+    variables, offered = _variables(recipe), chooser.spec.offered
+    shown = [
+        f"{name} (of {offered[name]} offered{', the nearest to the passage' if name == chooser.spec.nearest else ''})"
+        if name in offered
+        else name
+        for name in chooser.spec.slots
+    ]
+    question = chooser.render(chooser.offer(0, "sample", variables), variables)
+    tokens = sum(len(message["content"]) for message in question) * TOKENS_OF_A_CHARACTER
+    yield (
+        f"on request (--two-step) a first question, about {round(tokens, -1):,.0f} tokens a row more, lets the model "
+        f"choose {', '.join(shown)}:\n\n{_as_text(question)}"
+    )
 
 
 def _describe_slot(choice: Choice, slot: Slot | None) -> str:

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from datagen.errors import ConfigError, unknown_choice
 from datagen.generation.recipes.yaml_files import read_text
-from datagen.generation.slots import uniform
+from datagen.generation.slots import uniform, weighted_order
 from datagen.settings import Settings, Share
 
 WORDING = "wording"
@@ -27,6 +27,8 @@ WORDING = "wording"
 GROUP = "group"
 """The slot that says which part of a recipe a row belongs to, and which group of tasks a brainstorm is for."""
 ABSENT = ""
+_FEW = 32
+"""Draws for each value that is to be found; a list of fewer values is put in order as a whole."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Weights: TypeAlias = Mapping[str, float]
@@ -181,10 +183,7 @@ class Choice:
             earlier: the values of the slots before this one.
             variables: what the row is made of; what is not told counts as empty.
         """
-        for slot, allowed in self.when:
-            if earlier[slot] not in allowed:
-                return self.otherwise
-        if self.needed and not variables.get(self.needed):
+        if not self._applies(earlier, variables):
             return self.otherwise
         if self.share < 1 and uniform(seed, "share", self.name, row_id) >= self.share:
             return ABSENT
@@ -196,6 +195,39 @@ class Choice:
         if self.unlike:
             barred.add(earlier[self.unlike])
         return value if value not in barred else self._draw_other(seed, row_id, barred)
+
+    def settle(self, value: str, earlier: Mapping[str, str], variables: Mapping[str, str] = NOTHING) -> str:
+        """What a row has that was to have this value: the value, or what the conditions put in its place."""
+        return value if self._applies(earlier, variables) else self.otherwise
+
+    def sample(
+        self, count: int | None, seed: int, row_id: str, variables: Mapping[str, str] = NOTHING
+    ) -> tuple[str, ...]:
+        """Different values that a row may have, in the order of drawing by weight without putting back.
+
+        Args:
+            count: how many; None for all. There are fewer where few have nearly all of the weight.
+            seed: the run's.
+            row_id: the row's.
+            variables: as for `draw`; `when`, `share` and `unlike` are not looked at.
+        """
+        barred = {value for value, variable in self.needs if not variables.get(variable)}
+        if count is None or len(self.values) <= _FEW * count:
+            left = {value: weight for value, weight in self.weights.items() if value not in barred}
+            return weighted_order(left, seed, "offer", self.name, row_id)[:count]
+        found: dict[str, None] = {}
+        for turn in range(_FEW * count):  # a list of 200,000 personas is not gone through for each row
+            place = bisect_right(self.edges, uniform(seed, "offer", self.name, row_id, turn))
+            value = self.values[min(place, len(self.values) - 1)]
+            if value not in barred and len(found) < count:
+                found.setdefault(value)
+        return tuple(found)
+
+    def _applies(self, earlier: Mapping[str, str], variables: Mapping[str, str]) -> bool:
+        for slot, allowed in self.when:
+            if earlier[slot] not in allowed:
+                return False
+        return not self.needed or bool(variables.get(self.needed))
 
     def _draw_other(self, seed: int, row_id: str, barred: set[str]) -> str:
         """One of the values that are left, by their weights; the value for no value where none is."""

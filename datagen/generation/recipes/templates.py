@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jinja2
 from jinja2 import meta
@@ -18,6 +18,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from datagen.errors import ConfigError, some_of
 from datagen.generation.reading.broken_json import clean
 from datagen.generation.slots import digest
+
+Messages: TypeAlias = tuple[dict[str, str], ...]
 
 ENDING = ".j2"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +43,16 @@ def read_settings(path: Path, model: type[Model]) -> Model:
         return model.model_validate(values)
     except ValidationError as exc:
         raise ConfigError(f"{path}: {_explained(exc.errors()[0], model)}") from exc
+
+
+def hash_files(home: Path, *endings: str) -> str:
+    """A hash of the YAML files and lists of values in a folder, and of the files with these endings."""
+    result = hashlib.sha256()
+    for path in sorted(home.iterdir()):
+        if path.is_file() and path.suffix in (".yaml", ".txt", ".csv", *endings):
+            content = path.read_bytes()
+            result.update(f"{path.name}:{len(content)}:".encode() + content)
+    return result.hexdigest()[:24]
 
 
 def _explained(error: ErrorDetails, model: type[BaseModel]) -> str:

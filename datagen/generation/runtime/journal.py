@@ -45,7 +45,7 @@ _KEEP = "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def request_key(model: str, request: LLMRequest) -> bytes:
-    """The name of a question: 20 bytes that model, messages, sampling, schema and sample index decide, nothing else.
+    """The name of a question: 20 bytes that model, messages, sampling, schema, sample index and step decide.
 
     The row's id is no part of it: rows may be added, removed and reordered.
     """
@@ -59,6 +59,8 @@ def request_key(model: str, request: LLMRequest) -> bytes:
     hashed = hashlib.blake2b(dump_json(values), digest_size=20)
     if request.schema is not None:
         hashed.update(_schema_text(request.schema))
+    if request.step:  # the question that writes a row has the name that it had before there were others
+        hashed.update(f"\n{request.step}".encode())
     return hashed.digest()
 
 
@@ -113,6 +115,16 @@ class Journal:
     def read_notes(self, kind: str) -> dict[str, str]:
         """All notes of a kind, by name."""
         return dict(self._main.execute("SELECT name, text FROM notes WHERE kind = ?", (kind,)).fetchall())
+
+    def find_note(self, kind: str, name: str) -> str | None:
+        """One note; None when there is none."""
+        found = self._main.execute("SELECT text FROM notes WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+        return found[0] if found else None
+
+    def write_notes(self, kind: str, notes: Mapping[str, str]) -> None:
+        """Keep many notes at once, by name, durably, before returning."""
+        rows: list[tuple[object, ...]] = [(kind, name, text) for name, text in notes.items()]
+        self._guarded(lambda: self._commit("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", rows))
 
     def write_note(self, kind: str, name: str, text: str | None) -> None:
         """Keep a note, durably, before returning; None removes it."""
