@@ -42,6 +42,7 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--document-template {text}", {"teacher": {"document_template": "{text}"}}),
     ("--dtype float32", {"teacher": {"dtype": "float32"}, "denoise": {"dtype": "float32"}}),
     ("--device cpu", {"teacher": {"device": "cpu"}, "denoise": {"device": "cpu"}}),
+    ("--backend onnx", {"teacher": {"backend": "onnx"}}),
     ("--max-tokens 64", {"teacher": {"max_tokens": 64}, "denoise": {"max_tokens": 64}}),
     ("--trust-remote-code", {"teacher": {"trust_remote_code": True}, "denoise": {"trust_remote_code": True}}),
     ("--cache c --seed 0", {"cache": "c", "seed": 0}),
