@@ -32,8 +32,8 @@ TEXTS = [
     "Hypertension raises the risk of stroke.",
     "a",
     "",
-    "The liver makes bile. " * 120,
-    *(f"Passage {i}: " + "blood pressure and the heart " * (i % 17) for i in range(40)),
+    "The liver makes bile. " * 30,
+    *(f"Passage {i}: " + "blood pressure and the heart " * (i % 17) for i in range(20)),
 ]
 FOLDER = find_model("packaged:all-MiniLM-L6-v2")
 
@@ -47,14 +47,8 @@ def _transformer(*, left: bool = False) -> Transformer:
     return module
 
 
-def _mean() -> SentenceTransformer:
-    return SentenceTransformer(modules=[_transformer(), Pooling(384), Normalize()], device="cpu")
-
-
-def _left_padded_last_token() -> SentenceTransformer:
-    return SentenceTransformer(
-        modules=[_transformer(left=True), Pooling(384, pooling_mode="lasttoken"), Normalize()], device="cpu"
-    )
+def _mean(*, left: bool = False) -> SentenceTransformer:
+    return SentenceTransformer(modules=[_transformer(left=left), Pooling(384), Normalize()], device="cpu")
 
 
 def _dense_not_of_unit_length() -> SentenceTransformer:
@@ -91,7 +85,6 @@ def _truncated() -> SentenceTransformer:
 
 LAYOUTS = (
     _mean,
-    _left_padded_last_token,
     _dense_not_of_unit_length,
     _prompts_kept_out_of_the_mean,
     _router,
@@ -102,7 +95,7 @@ LAYOUTS = (
 
 def _as_encoded(model: SentenceTransformer, role: Role, prompt: str | None = None) -> np.ndarray[tuple[int, int]]:
     encode = model.encode_query if role == "query" else model.encode_document
-    return np.stack([encode([text], prompt=prompt, normalize_embeddings=True)[0] for text in TEXTS])
+    return np.asarray(encode(TEXTS, prompt=prompt, batch_size=8, normalize_embeddings=True))
 
 
 @pytest.mark.parametrize("role", ["query", "document"])
@@ -166,17 +159,20 @@ def test_an_error_in_a_batch_reaches_the_caller(monkeypatch: pytest.MonkeyPatch)
         teacher.encode(TEXTS, "query")
 
 
-def test_padding_is_cut_from_each_batch() -> None:
+@pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
+def test_a_batch_is_what_the_models_preprocessing_gives_for_its_texts(left: bool) -> None:
     part = Part(TEXTS, np.empty((len(TEXTS), 384), np.float32), len(TEXTS))
-    model = _mean()
+    model = _mean(left=left)
     batches = [batch for block in cut_blocks(part) for batch in cut_batches(block, model, "query", None, 256)]
     assert sorted(itertools.chain.from_iterable(batch.numbers.tolist() for batch in batches)) == list(range(len(TEXTS)))
     for batch in batches:
         assert batch.features is not None
-        ids = batch.features["input_ids"]
-        assert batch.features["attention_mask"].any(0).all()
-        assert batch.usage.padded == ids.numel() <= 256 or len(ids) == 1
-        assert batch.usage.tokens == batch.features["attention_mask"].sum()
+        expected = model.preprocess([TEXTS[i] for i in batch.numbers], task="query")
+        for name in ("input_ids", "attention_mask"):
+            assert torch.equal(batch.features[name], expected[name])
+        assert batch.usage.padded == expected["input_ids"].numel()
+        assert batch.usage.padded <= 256 or len(batch.numbers) == 1
+        assert batch.usage.tokens == expected["attention_mask"].sum()
 
 
 @pytest.mark.parametrize(
