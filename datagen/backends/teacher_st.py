@@ -77,9 +77,9 @@ class SentenceTransformerTeacher:
         cut = functools.partial(cut_batches, model=self._model, role=role, prompt=prompt, budget=self.batch_tokens)
         run = functools.partial(self._run, role=role, prompt=named)
         started: deque[Part] = deque()
-        share = {"initializer": torch.set_num_threads, "initargs": (self._threads_per_lane,)}
+        share = functools.partial(torch.set_num_threads, self._threads_per_lane)
         try:
-            with ThreadPoolExecutor(1) as tokenizer, ThreadPoolExecutor(self._n_lanes, **share) as runner:
+            with ThreadPoolExecutor(1) as tokenizer, ThreadPoolExecutor(self._n_lanes, initializer=share) as runner:
                 blocks = map_ahead(tokenizer, cut, self._blocks(parts, started), _BLOCKS_AHEAD)
                 for batch in map_ahead(runner, run, itertools.chain.from_iterable(blocks), 2 * self._n_lanes):
                     self.usage.tokens += batch.usage.tokens

@@ -39,7 +39,7 @@ FOLDER = find_model("packaged:all-MiniLM-L6-v2")
 
 
 def _transformer(*, left: bool = False) -> Transformer:
-    module = Transformer(str(FOLDER))
+    module: Transformer = Transformer(str(FOLDER))
     module.max_seq_length = 64
     if left:
         assert module.tokenizer is not None
@@ -59,7 +59,7 @@ def _dense_not_of_unit_length() -> SentenceTransformer:
 def _prompts_kept_out_of_the_mean() -> SentenceTransformer:
     return SentenceTransformer(
         modules=[_transformer(), Pooling(384, include_prompt=False)],
-        prompts={"query": "search for the passage: ", "passage": "passage: "},
+        prompts={"query": "search for the passage: ", "document": "passage: "},
         device="cpu",
     )
 
