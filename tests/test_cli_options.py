@@ -20,8 +20,8 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  #
 PROMISED = (
     "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
     "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --same-field "
-    "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend --dry-run "
-    "--cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set"
+    "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
+    "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set"
 )
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "dry_run"}
 
