@@ -236,6 +236,7 @@ def mine_negatives(
     max_tokens: options.MaxTokens = None,
     dtype: options.Dtype = None,
     device: options.Device = None,
+    backend: options.Backend = None,
     trust_remote_code: options.TrustRemoteCode = False,
     num_negatives: options.NumNegatives = None,
     candidates: options.Candidates = None,

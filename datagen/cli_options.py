@@ -52,6 +52,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "max_tokens": ("teacher.max_tokens", "denoise.max_tokens"),
     "dtype": ("teacher.dtype", "denoise.dtype"),
     "device": ("teacher.device", "denoise.device"),
+    "backend": ("teacher.backend",),
     "trust_remote_code": ("teacher.trust_remote_code", "denoise.trust_remote_code"),
     "num_negatives": ("mine.num_negatives",),
     "candidates": ("mine.candidates",),
@@ -160,6 +161,9 @@ DocumentTemplate = Annotated[
 MaxTokens = Annotated[int | None, _option("--max-tokens", _MODELS, "Cut longer texts.", "the model's own limit")]
 Dtype = Annotated[str | None, _option("--dtype", _MODELS, "auto, float32, float16 or bfloat16.", "auto")]
 Device = Annotated[str | None, _option("--device", _MODELS, "auto, cpu, cuda, cuda:1, mps …", "auto")]
+Backend = Annotated[
+    str | None, _option("--backend", _MODELS, "What runs the teacher: torch, onnx or openvino.", "torch")
+]
 TrustRemoteCode = Annotated[
     bool, _option("--trust-remote-code", _MODELS, "Let a hub model run its own code: only for models you trust.")
 ]

@@ -24,6 +24,7 @@ from datagen.settings import Settings, Share
 
 StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "export"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+Backend = Literal["torch", "onnx", "openvino"]
 
 STAGE_ORDER: tuple[StageName, ...] = (
     "clean",
@@ -111,12 +112,23 @@ class TeacherConfig(Settings):
     document_prompt: str | None = Field(default=None, description="put before each document (default: the model's own)")
     document_template: str = Field(default="{title} {text}", description="how title and text become one document")
     dtype: Dtype = Field(default="auto", description="auto: bfloat16 where the processor has it, else float32")
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps …")
+    device: str = Field(
+        default="auto", description="auto (all GPUs), cpu, cuda, cuda:1, mps …, or several: cuda:0,cuda:2"
+    )
+    backend: Backend = Field(default="torch", description="what runs the model: torch, onnx or openvino")
     max_tokens: int | None = Field(default=None, ge=8, description="cut longer texts (default: the model's own limit)")
-    batch_tokens: int = Field(default=8192, ge=256, description="padded tokens in one batch; a GPU takes more")
+    batch_tokens: int | None = Field(
+        default=None, ge=256, description="padded tokens in one batch (default: 2,048 on processors, else 16,384)"
+    )
     trust_remote_code: bool = Field(
         default=False, description="let a hub model run its own code: only for models you trust"
     )
+
+    @model_validator(mode="after")
+    def _backend_has_dtype(self) -> Self:
+        if self.backend == "onnx" and self.dtype not in ("auto", "float32"):
+            raise ValueError(f"the backend 'onnx' computes in the type of its file: leave dtype {self.dtype!r} out")
+        return self
 
     @field_validator("document_template")
     @classmethod

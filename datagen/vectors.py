@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from datagen.backends.protocols import Backends, Float32, Int64, Role, Teacher
+from datagen.backends.protocols import Backends, Float32, Int64, PartsTeacher, Role, Teacher
 from datagen.config import RunConfig
 from datagen.errors import BackendError
 from datagen.progress import Progress
@@ -72,8 +72,9 @@ class TextVectors:
         sizes = texts.str.len_chars().cast(pl.Int64).to_numpy() + TEXT_OVERHEAD
         order = missing[np.lexsort((keys[missing, 1], keys[missing, 0], -sizes[missing]))]
         with progress.step(f"embed {PLURALS[self.role]}", len(order), "texts") as advance:
-            for part in parts_of(order, sizes):
-                vectors = teacher.encode(texts.gather(part).to_list(), self.role)
+            parts = list(parts_of(order, sizes))
+            contents = (texts.gather(part).to_list() for part in parts)
+            for part, vectors in zip(parts, _encode_parts(teacher, contents, self.role), strict=True):
                 _check(vectors, len(part))
                 self._store.append(keys[part], vectors)
                 advance(len(part))
@@ -99,6 +100,12 @@ def parts_of(order: Int64, sizes: Int64) -> Iterator[Int64]:
         end = max(begin + 1, int(np.searchsorted(ends, spent + budget, side="right")))
         yield order[begin:end]
         begin = end
+
+
+def _encode_parts(teacher: Teacher, parts: Iterator[list[str]], role: Role) -> Iterator[Float32]:
+    if isinstance(teacher, PartsTeacher):
+        return teacher.encode_parts(parts, role)
+    return (teacher.encode(part, role) for part in parts)
 
 
 def _first_of_each(keys: Keys, wanted: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Int64:

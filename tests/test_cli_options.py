@@ -20,8 +20,8 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  #
 PROMISED = (
     "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
     "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --same-field "
-    "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --dry-run --cache "
-    "--seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set"
+    "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
+    "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set"
 )
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "dry_run"}
 
@@ -42,6 +42,7 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--document-template {text}", {"teacher": {"document_template": "{text}"}}),
     ("--dtype float32", {"teacher": {"dtype": "float32"}, "denoise": {"dtype": "float32"}}),
     ("--device cpu", {"teacher": {"device": "cpu"}, "denoise": {"device": "cpu"}}),
+    ("--backend onnx", {"teacher": {"backend": "onnx"}}),
     ("--max-tokens 64", {"teacher": {"max_tokens": 64}, "denoise": {"max_tokens": 64}}),
     ("--trust-remote-code", {"teacher": {"trust_remote_code": True}, "denoise": {"trust_remote_code": True}}),
     ("--cache c --seed 0", {"cache": "c", "seed": 0}),

@@ -12,12 +12,28 @@ from datagen.errors import ConfigError
 _BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 
 
-def choose_device(name: str) -> torch.device:
-    """The named device; for `auto` the first GPU that is there, else the processor.
+def choose_devices(names: str) -> list[torch.device]:
+    """The named devices, with commas between; for `auto` and `cuda` all GPUs that are there, else the processor.
 
     Raises:
-        ConfigError: the device is unknown or not there.
+        ConfigError: a device is unknown or not there.
     """
+    found = [_device(name.strip()) for name in names.split(",")]
+    if found == [torch.device("cuda")] and torch.cuda.device_count() > 1:
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return found
+
+
+def choose_device(names: str) -> torch.device:
+    """The first of the named devices, for what runs on one alone.
+
+    Raises:
+        ConfigError: a device is unknown or not there.
+    """
+    return choose_devices(names)[0]
+
+
+def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

@@ -53,6 +53,18 @@ class Teacher(Protocol):
         ...
 
 
+@runtime_checkable
+class PartsTeacher(Protocol):
+    """A teacher that can work on the next texts while the vectors of these are being stored."""
+
+    def encode_parts(self, parts: Iterable[Sequence[str]], role: Role) -> Iterator[Float32]:
+        """For each part (never empty), in order, what `encode` gives for it.
+
+        A part's vectors depend on that part alone.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class RerankPairs:
     """Pairs to score: indices into the unique texts, both int64 (n_pairs,)."""

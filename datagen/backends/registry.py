@@ -128,7 +128,8 @@ class Registry:
         """Hash of all that decides a vector but the text."""
         settings = self._config.teacher
         prompt = settings.query_prompt if role == "query" else settings.document_prompt
-        return fingerprint(_model_hash(settings.model, settings.revision, settings), role, prompt, settings.max_tokens)
+        weights = _model_hash(settings.model, settings.revision, settings)
+        return fingerprint(weights, role, prompt, settings.max_tokens, settings.backend)
 
     def token_counter(self) -> TokenCounter:
         """The tokenizer of the teacher, or the one that `chunk.tokenizer` names.

@@ -14,27 +14,42 @@ from transformers.utils.logging import disable_progress_bar
 
 from datagen.backends.devices import choose_device, choose_dtype
 from datagen.backends.protocols import Int64, TokenUsage
-from datagen.config import DenoiseConfig, TeacherConfig
+from datagen.config import Backend, DenoiseConfig, Dtype, TeacherConfig
 from datagen.errors import BackendError, ModelLoadError, first_line
 
+_OPENVINO_TYPES: dict[Dtype, str] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
-def load_st_model(folder: Path, settings: TeacherConfig | DenoiseConfig) -> SentenceTransformer:
-    """The model in evaluation mode on the device and in the number type of the settings.
+
+def load_st_model(
+    folder: Path, settings: TeacherConfig | DenoiseConfig, device: torch.device | None = None
+) -> SentenceTransformer:
+    """The model in evaluation mode on a device (by default that of the settings) and in the settings' number type.
 
     Raises:
         ModelLoadError: the folder does not hold a model that sentence-transformers can load.
     """
-    device = choose_device(settings.device)
+    device = device or choose_device(settings.device)
+    backend = settings.backend if isinstance(settings, TeacherConfig) else "torch"
     with explaining_load(folder, "a sentence-transformers model"):
         model = SentenceTransformer(
             str(folder),
             device=str(device),
-            model_kwargs={"dtype": choose_dtype(settings.dtype, device)},
+            model_kwargs=_model_settings(backend, settings.dtype, device),
             trust_remote_code=settings.trust_remote_code,
+            backend=backend,
         )
     if settings.max_tokens is not None:
         model.max_seq_length = settings.max_tokens
     return model.eval()
+
+
+def _model_settings(backend: Backend, dtype: Dtype, device: torch.device) -> dict[str, object]:
+    """The number type in each runtime's words; OpenVINO's own default is bfloat16 where the processor has it."""
+    if backend == "torch":
+        return {"dtype": choose_dtype(dtype, device)}
+    if backend == "openvino" and dtype != "auto":
+        return {"ov_config": {"INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[dtype]}}
+    return {}
 
 
 @contextlib.contextmanager
@@ -43,7 +58,7 @@ def explaining_load(folder: Path, kind: str) -> Iterator[None]:
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
+    except Exception as exc:  # a runtime that is not installed is a plain Exception of sentence-transformers
         raise ModelLoadError(
             f"cannot load the model in {folder}: {first_line(exc)}; give the folder of {kind}"
         ) from exc

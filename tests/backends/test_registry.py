@@ -87,6 +87,7 @@ def test_identities_change_with_what_decides_a_vector_or_score() -> None:
         ("teacher", "query_prompt", "q: "),
         ("teacher", "max_tokens", 64),
         ("teacher", "dtype", "float16"),
+        ("teacher", "backend", "onnx"),
     ):
         assert _registry(**{section: {key: value}}).teacher_identity("query") != plain.teacher_identity("query")
     assert _registry(teacher={"batch_tokens": 999}).teacher_identity("query") == plain.teacher_identity("query")
