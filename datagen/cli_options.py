@@ -6,7 +6,8 @@ texts).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "requests_per_minute": ("llm.requests_per_minute",),
     "tokens_per_minute": ("llm.tokens_per_minute",),
     "teacher": ("teacher.model",),
+    "also_teacher": ("teachers",),
     "query_prompt": ("teacher.query_prompt",),
     "document_prompt": ("teacher.document_prompt",),
     "document_template": ("teacher.document_template",),
@@ -54,6 +56,8 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "device": ("teacher.device", "denoise.device"),
     "backend": ("teacher.backend",),
     "trust_remote_code": ("teacher.trust_remote_code", "denoise.trust_remote_code"),
+    "sources": ("mine.sources.use",),
+    "dims": ("mine.dims",),
     "num_negatives": ("mine.num_negatives",),
     "candidates": ("mine.candidates",),
     "max_candidates": ("mine.max_candidates",),
@@ -167,6 +171,16 @@ Backend = Annotated[
 TrustRemoteCode = Annotated[
     bool, _option("--trust-remote-code", _MODELS, "Let a hub model run its own code: only for models you trust.")
 ]
+AlsoTeacher = Annotated[
+    list[str] | None, _option("--also-teacher", _MODELS, "A further teacher, whose candidates join; may be repeated.")
+]
+Sources = Annotated[
+    str | None,
+    _option("--sources", _CHOICE, "Where candidates come from: dense, bm25, random; with weights: bm25=0.5.", "dense"),
+]
+Dims = Annotated[
+    int | None, _option("--dims", _CHOICE, "Search the first so many numbers of a vector first: Matryoshka teachers.")
+]
 NumNegatives = Annotated[int | None, _option("--num-negatives", _CHOICE, "Negatives wanted for each query.", "5")]
 Candidates = Annotated[int | None, _option("--candidates", _CHOICE, "Nearest documents looked at first.", "100")]
 MaxCandidates = Annotated[
@@ -202,8 +216,8 @@ def read_given(ctx: typer.Context) -> dict[str, Any]:  # Any: settings not yet v
         values = merge(values, _parse_override(text))
     for name, settings in SETTINGS.items():
         value = ctx.params.get(name)
-        if name == "llm" and value:
-            values = merge(values, _read_writers(value))
+        if name in _READERS and value:
+            values = merge(values, _READERS[name](value))
         elif (
             value is not None and value is not False and value not in ([], ())
         ):  # 0 is a value, a flag left out is none
@@ -222,6 +236,39 @@ def _read_writers(texts: list[str]) -> dict[str, Any]:  # Any: settings not yet 
     if "" in shares:
         raise ConfigError(f"--llm is given {len(texts)} times: say the share of each, such as --llm openai:big=0.7")
     return {"generate": {"llm": texts[0].rpartition("=")[0], "llms": shares}}
+
+
+def read_sources(text: str) -> dict[str, Any]:  # Any: settings not yet validated
+    """The settings `mine.sources` of a text such as `dense,bm25=0.5`.
+
+    Raises:
+        ConfigError: a weight is no number.
+    """
+    from datagen.errors import ConfigError
+
+    parts = [part.strip().partition("=") for part in text.split(",")]
+    try:
+        weights = {name: float(weight) for name, equals, weight in parts if equals}
+    except ValueError as exc:
+        raise ConfigError(f"--sources {text!r} must be names, some with a weight, such as dense,bm25=0.5") from exc
+    return {"use": [name for name, _, _ in parts], "weights": weights}
+
+
+def _read_teachers(models: list[str]) -> dict[str, Any]:  # Any: settings not yet validated
+    """Further teachers, each named by the last part of its model."""
+    from datagen.errors import ConfigError
+
+    names = [re.split(r"[/\\:]", model.rstrip("/"))[-1] for model in models]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"--also-teacher names two models {names[0]!r}: name them as `teachers` in a YAML file")
+    return {"teachers": {name: {"model": model} for name, model in zip(names, models, strict=True)}}
+
+
+_READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {  # Any: what an option gives, settings not yet validated
+    "llm": _read_writers,
+    "also_teacher": _read_teachers,
+    "sources": lambda text: _nest("mine.sources", read_sources(text)),
+}
 
 
 def _parse_override(text: str) -> dict[str, Any]:  # Any: settings not yet validated

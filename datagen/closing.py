@@ -61,8 +61,8 @@ class Closing:
         Raises:
             ConfigError: a rule names a field that no document has.
         """
-        positives = _number(pairs.positives, queries["query_id"], corpus["doc_id"])
-        doubted = _number(pairs.doubted, queries["query_id"], corpus["doc_id"])
+        positives = number_pairs(pairs.positives, queries["query_id"], corpus["doc_id"])
+        doubted = number_pairs(pairs.doubted, queries["query_id"], corpus["doc_id"])
         same, unlike = self._field_rules(corpus, positives, len(queries))
         text_group, query_group = text_groups(documents(), queries["query"])
         document_group = join_parents(pl.Series(text_group), corpus)
@@ -101,7 +101,7 @@ class Closing:
         return NearTexts(open_signatures(self.cache, texts, n_texts, self.progress).take, closed, least)
 
 
-def _number(pairs: pl.DataFrame, query_ids: pl.Series, document_ids: pl.Series) -> Pairs:
+def number_pairs(pairs: pl.DataFrame, query_ids: pl.Series, document_ids: pl.Series) -> Pairs:
     """Query number and document number of each pair."""
     queries = pl.DataFrame({"query_id": query_ids}).with_row_index("query")
     documents = pl.DataFrame({"doc_id": document_ids}).with_row_index("document")

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from datagen.config_chunk import ChunkConfig
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
 from datagen.config_mine import MineConfig
+from datagen.config_sources import SOURCES
 from datagen.errors import ConfigError, unknown_choice
 from datagen.settings import Settings, Share
 
@@ -228,6 +229,9 @@ class RunConfig(Settings):
     generate: GenerateConfig = GenerateConfig()
     llm: LLMConfig = LLMConfig()
     teacher: TeacherConfig = TeacherConfig()
+    teachers: dict[str, TeacherConfig] = Field(
+        default={}, description="further teachers by name, each a source of candidates with prompts of its own"
+    )
     verify: VerifyConfig = VerifyConfig()
     mine: MineConfig = MineConfig()
     denoise: DenoiseConfig = DenoiseConfig()
@@ -240,6 +244,18 @@ class RunConfig(Settings):
                 f"stages are {', '.join(self.stages)}, but they run in the order {', '.join(STAGE_ORDER)}, each at "
                 "most once"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> Self:
+        taken = [name for name in self.teachers if name in SOURCES]
+        if taken:
+            raise ValueError(f"teachers: {taken[0]!r} is the name of a source already: give the teacher another")
+        choices = [*SOURCES, *self.teachers]
+        for section in ("weights", "depths", "quotas"):
+            for name in getattr(self.mine.sources, section):
+                if name not in choices:
+                    raise ValueError(f"mine.sources.{section} names {name!r}: choose among {', '.join(choices)}")
         return self
 
     @model_validator(mode="after")
@@ -262,6 +278,10 @@ class RunConfig(Settings):
                 "or `beir`; or have queries written first (`datagen generate`, then `mine-negatives --run`)"
             )
         return self
+
+    def teacher_named(self, name: str | None) -> TeacherConfig:
+        """The further teacher of this name, or for None the run's own."""
+        return self.teacher if name is None else self.teachers[name]
 
     @property
     def resolved_stages(self) -> tuple[StageName, ...]:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from datagen.config_closure import ClosureConfig, RulesConfig
+from datagen.config_sources import LexicalConfig, SourcesConfig
 from datagen.settings import Settings, Share
 
 MarginPolicy = Literal["adaptive", "relative", "absolute"]
@@ -23,6 +24,14 @@ class MineConfig(Settings):
         default=100, ge=1, description="nearest documents looked at first, beside the known positives"
     )
     max_candidates: int = Field(default=1000, ge=1, description="how deep a query short of negatives is searched")
+    sources: SourcesConfig = SourcesConfig()
+    bm25: LexicalConfig = LexicalConfig()
+    dims: int | None = Field(
+        default=None,
+        ge=1,
+        description="search the first so many numbers of a vector, then score what that finds with all of them: for "
+        "Matryoshka teachers (default: search all)",
+    )
     index: str = Field(default="faiss", description="`faiss` or a user's package.module:Class")
     margin_policy: MarginPolicy = Field(default="adaptive", description="what the margin is measured in")
     margin: float | None = Field(

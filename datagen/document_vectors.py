@@ -6,6 +6,7 @@ What indexes are built from, and what gives the exact score of any pair.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -47,7 +48,11 @@ class DocumentVectors:
 
 
 def open_document_vectors(
-    config: RunConfig, backends: Backends, slices: Callable[[], Iterable[pl.Series]], progress: Progress
+    config: RunConfig,
+    backends: Backends,
+    slices: Callable[[], Iterable[pl.Series]],
+    progress: Progress,
+    teacher: str | None = None,
 ) -> DocumentVectors:
     """The vectors of a corpus; those that the cache lacks are embedded first.
 
@@ -56,10 +61,11 @@ def open_document_vectors(
         backends: where the teacher comes from.
         slices: gives the documents in row order, some at a time; called again where vectors are missing.
         progress: shows the embedding.
+        teacher: name of a further teacher; None for the run's own.
     """
-    vectors = open_vectors(config, backends, "document")
+    vectors = open_vectors(config, backends, "document", teacher)
     keys = np.concatenate([np.empty((0, 2), np.uint64), *(hash_texts(texts) for texts in slices())])
     if (vectors.locate(keys) < 0).any():
         for texts in slices():
-            vectors.ensure(texts, backends.teacher, progress)
+            vectors.ensure(texts, partial(backends.teacher, teacher), progress)
     return DocumentVectors(vectors, vectors.locate(keys))

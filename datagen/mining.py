@@ -5,20 +5,34 @@ Between the index (a backend) and the decisions (`selection`); the stage `mine` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.backends.protocols import Float32, Int64, SearchIndex
+from datagen.backends.protocols import Float32, Int64, SearchIndex, VectorSource
 from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
 from datagen.selection.arrays import Bool, Float64, Lists, pair_products, robust_spread
 from datagen.selection.closure import Closure
 from datagen.selection.margins import MarginRule, PositiveScores, score_limits
 from datagen.selection.near import Neighbours, near_copies
-from datagen.selection.select import Candidates, Reasons, Surroundings, eligible_per_query, from_search, judge
+from datagen.selection.select import (
+    Candidates,
+    Reason,
+    Reasons,
+    Surroundings,
+    eligible_per_query,
+    from_search,
+    judge,
+)
+from datagen.selection.union import Union, join_unions, order_by_quotas, unite
 
+_TOLERANCE = 1e-5
+"""Scores so close are one: different products round apart."""
+_EXACT_BLOCK = 1024
+"""Queries for which the vectors of their candidates of other sources are in memory at once."""
 _SPREAD_BLOCK = 1024
 """Queries whose scores over the sample are in memory at once."""
 _COPY_DEPTH = 16
@@ -31,6 +45,8 @@ class Found:
 
     candidates: Candidates
     reasons: Reasons
+    union: Union
+    """Which source found each candidate."""
     positives: PositiveScores
     limits: Float64
     """Highest teacher score of a negative of each query, (n_queries,), +inf where nothing limits it."""
@@ -39,8 +55,24 @@ class Found:
         """What was found for the queries from one number up to another, numbered from 0."""
         first, last = np.searchsorted(self.candidates.rows, [begin, end])
         part = self.candidates.take(slice(first, last))
-        moved = Candidates(part.rows - begin, part.documents, part.ranks, part.scores)
-        return Found(moved, self.reasons[first:last], self.positives.take(begin, end), self.limits[begin:end])
+        union = self.union.take(slice(first, last))
+        return Found(
+            replace(part, rows=part.rows - begin),
+            self.reasons[first:last],
+            replace(union, rows=union.rows - begin),
+            self.positives.take(begin, end),
+            self.limits[begin:end],
+        )
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How the lists of several sources become one; the run's own teacher is the first source."""
+
+    weights: tuple[float, ...] = (1.0,)
+    """How much the ranks of each source count."""
+    quotas: tuple[int, ...] = (0,)
+    """Negatives of a query kept for what each source found."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +89,16 @@ class Miner:
     sample: Float32
     """Vectors of the documents whose scores give a query's spread, (n_sample, dim)."""
 
-    def mine(self, queries: Float32, closure: Closure) -> Found:
+    fusion: Fusion = Fusion()
+    """How the lists of several sources become one."""
+
+    def mine(self, queries: Float32, closure: Closure, others: Sequence[Candidates] = ()) -> Found:
         """Search a batch of queries; each depth that is asked for reads the index once.
 
         Args:
             queries: vectors, (n_queries, dim).
             closure: of these queries, in this order.
+            others: what the further sources of `fusion` found for them; a query that is searched deeper keeps these.
 
         Raises:
             BackendError: the index gave scores that are not finite.
@@ -71,20 +107,23 @@ class Miner:
         spread = self._spreads(queries)
         around = self._surroundings(closure, spread)
         rows, depths = np.arange(len(queries)), self._first_depths(closure)
-        candidates = self._nearest(queries, rows, depths)
+        nearest = self._nearest(queries, rows, depths)
         positives = PositiveScores(
-            scores.astype(np.float64), closure.positives.starts, self._floor(candidates, len(queries)), spread
+            scores.astype(np.float64), closure.positives.starts, self._floor(nearest, len(queries)), spread
         )
         limits = score_limits(self._rule, positives)
-        done: list[tuple[Candidates, Reasons]] = []
+        done: list[tuple[Candidates, Reasons, Union]] = []
         while len(rows):
+            candidates, union = self._united(queries, nearest, others)
             reasons = judge(candidates, closure, around, limits)
             final = self._is_final(candidates, reasons, rows, depths)
-            done.append((candidates.take(final[candidates.rows]), reasons[final[candidates.rows]]))
+            kept = final[candidates.rows]
+            done.append((candidates.take(kept), reasons[kept], union.take(kept)))
             rows = rows[~final[rows]]
+            others = [other.take(~final[other.rows]) for other in others]
             depths = np.minimum(depths * 2, self._last_depth)
-            candidates = self._nearest(queries, rows, depths[rows])
-        return _in_query_order(done, positives, limits)
+            nearest = self._nearest(queries, rows, depths[rows])
+        return self._ordered(_in_query_order(done, positives, limits))
 
     @property
     def _rule(self) -> MarginRule:
@@ -111,6 +150,32 @@ class Miner:
             found.append(from_search(scores, positions, at_depth))
         return _merged(found)
 
+    def _united(self, queries: Float32, nearest: Candidates, others: Sequence[Candidates]) -> tuple[Candidates, Union]:
+        """One list a query of what all sources found, each candidate with its exact score."""
+        union = unite([nearest, *others], self.fusion.weights)
+        if not others:
+            return nearest, union
+        scores = union.scores[:, 0].copy()
+        rest = np.flatnonzero(~union.found[:, 0])
+        scores[rest] = self._exact(queries, union.rows[rest], union.documents[rest])
+        ranks = union.ranks[np.arange(len(union)), union.best_source(self.fusion.weights)]
+        return Candidates(union.rows, union.documents, ranks, scores), union
+
+    def _ordered(self, found: Found) -> Found:
+        """The same with the places that quotas keep filled first."""
+        quotas = np.asarray(self.fusion.quotas)
+        if not quotas.any():
+            return found
+        eligible = found.reasons == Reason.SURPLUS
+        wanted = self.config.num_negatives
+        order = order_by_quotas(found.candidates.rows, eligible, found.union.found, quotas, wanted)
+        return replace(
+            found,
+            candidates=found.candidates.take(order),
+            reasons=found.reasons[order],
+            union=found.union.take(order),
+        )
+
     def _is_final(self, candidates: Candidates, reasons: Reasons, rows: Int64, depths: Int64) -> Bool:
         eligible = eligible_per_query(candidates.rows, reasons, len(depths))
         final = np.zeros(len(depths), bool)
@@ -120,6 +185,15 @@ class Miner:
     def _positive_scores(self, queries: Float32, closure: Closure) -> Float32:
         documents, index = np.unique(closure.positives.values, return_inverse=True)
         return pair_products(queries, self.document_vectors(documents), closure.positives.rows, index)
+
+    def _exact(self, queries: Float32, rows: Int64, documents: Int64) -> Float32:
+        """Scores of pairs, ordered by row; the vectors of the documents of some queries are in memory at once."""
+        edges = np.searchsorted(rows, np.arange(0, len(queries) + _EXACT_BLOCK, _EXACT_BLOCK))
+        parts = [np.empty(0, np.float32)]
+        for begin, end in itertools.pairwise(edges):
+            numbers, index = np.unique(documents[begin:end], return_inverse=True)
+            parts.append(pair_products(queries, self.document_vectors(numbers), rows[begin:end], index))
+        return np.concatenate(parts)
 
     def _floor(self, candidates: Candidates, n_rows: int) -> Float64:
         """Score at the floor rank of each query, which is at most half of the corpus."""
@@ -172,6 +246,25 @@ def _share_nearest(found: Neighbours, depth: int) -> Lists:
     return Lists.from_pairs(rows[place], found.documents[found.positives[place], column], len(sizes))
 
 
+def measure_recall(index: SearchIndex, documents: VectorSource, queries: Float32, k: int) -> float:
+    """Share of the k nearest documents of some queries that an index finds, 0 to 1; 1 without queries.
+
+    Args:
+        index: over the documents.
+        documents: all their vectors, read once.
+        queries: vectors, (n, dim); n times the number of documents is what this costs.
+        k: at most the number of documents.
+    """
+    if not len(queries):
+        return 1.0
+    scores, _ = index.search(queries, k)
+    best = np.empty((len(queries), 0), np.float32)
+    for _, vectors in documents.blocks(1 << 14):
+        best = np.hstack([best, queries @ vectors.T])
+        best = -np.partition(-best, k - 1, axis=1)[:, :k] if best.shape[1] > k else best
+    return float((scores >= best.min(axis=1, keepdims=True) - _TOLERANCE).mean())
+
+
 def _merged(found: list[Candidates]) -> Candidates:
     """All candidates, ordered by query, each query's own order kept."""
     rows = np.concatenate([part.rows for part in found])
@@ -184,8 +277,8 @@ def _merged(found: list[Candidates]) -> Candidates:
     return whole.take(np.argsort(rows, kind="stable"))
 
 
-def _in_query_order(done: list[tuple[Candidates, Reasons]], positives: PositiveScores, limits: Float64) -> Found:
-    rows = np.concatenate([candidates.rows for candidates, _ in done])
-    reasons = np.concatenate([part for _, part in done])
-    merged = _merged([candidates for candidates, _ in done])
-    return Found(merged, reasons[np.argsort(rows, kind="stable")], positives, limits)
+def _in_query_order(done: list[tuple[Candidates, Reasons, Union]], positives: PositiveScores, limits: Float64) -> Found:
+    candidates, reasons, unions = zip(*done, strict=True)
+    order = np.argsort(np.concatenate([part.rows for part in candidates]), kind="stable")
+    union = join_unions(unions).take(order)
+    return Found(_merged(list(candidates)), np.concatenate(reasons)[order], union, positives, limits)

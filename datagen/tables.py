@@ -1,7 +1,7 @@
 """The Arrow schemas of a run folder: what other people's jobs depend on.
 
 A column is never renamed or retyped without a new `FORMAT_VERSION`, which `run.json` carries.
-Ids are strings, scores are finite, lists are never null.
+Ids are strings, scores are finite, lists are never null but for `sources`.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ PAIRS = pa.schema(
     ]
 )
 
+FOUND = pa.struct([_required("source", _TEXT), _required("rank", pa.int32()), pa.field("score", _SCORE)])
+"""A source that found a candidate, its place there, from 1, and its score there, if it has scores."""
+
 CANDIDATES = pa.schema(
     [
         _required("query_id", _TEXT),
@@ -76,8 +79,12 @@ CANDIDATES = pa.schema(
         _required("decision", _TEXT),
         _required("reason", _TEXT),
         pa.field("tier", _TEXT),
+        pa.field("sources", pa.list_(pa.field("element", FOUND, nullable=False))),
+        pa.field("agreement", _SCORE),
     ]
 )
+"""`sources` is null where a run has one source, `agreement` where it has one teacher; both are null for a known
+positive that no source found."""
 
 MARGINS = pa.schema(
     [

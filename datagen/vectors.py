@@ -80,10 +80,10 @@ class TextVectors:
                 advance(len(part))
 
 
-def open_vectors(config: RunConfig, backends: Backends, role: Role) -> TextVectors:
-    """The vector store of the run's teacher for one role."""
-    exact = config.teacher.dtype == "float32"
-    return TextVectors(config.cache_folder, backends.teacher_identity(role), role, exact=exact)
+def open_vectors(config: RunConfig, backends: Backends, role: Role, teacher: str | None = None) -> TextVectors:
+    """The vector store of the run's teacher, or of the further one of this name, for one role."""
+    exact = config.teacher_named(teacher).dtype == "float32"
+    return TextVectors(config.cache_folder, backends.teacher_identity(role, teacher), role, exact=exact)
 
 
 def parts_of(order: Int64, sizes: Int64) -> Iterator[Int64]:

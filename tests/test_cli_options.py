@@ -21,12 +21,18 @@ PROMISED = (
     "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
     "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
-    "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set"
+    "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set "
+    "--also-teacher --sources --dims"
 )
+NO_DEFAULT = ("None", "False", "required", "()", "{}")
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "dry_run"}
 
 MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet validated
     ("--teacher a/b", {"teacher": {"model": "a/b"}}),
+    ("--also-teacher a/b --also-teacher c", {"teachers": {"b": {"model": "a/b"}, "c": {"model": "c"}}}),
+    ("--sources dense,bm25", {"mine": {"sources": {"use": ["dense", "bm25"], "weights": {}}}}),
+    ("--sources dense,bm25=0.5", {"mine": {"sources": {"use": ["dense", "bm25"], "weights": {"bm25": 0.5}}}}),
+    ("--dims 64", {"mine": {"dims": 64}}),
     ("--reranker none", {"denoise": {"reranker": "none"}}),
     ("--num-negatives 3", {"mine": {"num_negatives": 3}}),
     ("--candidates 50", {"mine": {"candidates": 50}}),
@@ -100,8 +106,8 @@ def test_default_in_the_help_is_that_of_the_settings(command: str) -> None:
     true = {name: {_default(setting) for setting in SETTINGS[name]} for name in told if name in SETTINGS}
     plain = {name: values.pop() for name, values in true.items() if len(values) == 1}
     assert plain.keys() == true.keys()
-    assert {name: told[name] for name, value in plain.items() if value not in ("None", "False", "required", "()")} == {
-        name: value for name, value in plain.items() if value not in ("None", "False", "required", "()")
+    assert {name: told[name] for name, value in plain.items() if value not in NO_DEFAULT} == {
+        name: value for name, value in plain.items() if value not in NO_DEFAULT
     }
 
 
@@ -194,8 +200,10 @@ def _told_default(help_text: str) -> str | None:
 def _default(setting: str) -> str:
     """The default of a setting such as `mine.candidates`, as text; `required` where it has none."""
     *sections, key = setting.split(".")
-    kind: object = RunConfig
+    kind: Any = RunConfig  # Any: what an annotation holds
     for section in sections:
-        kind = getattr(kind, "model_fields", {})[section].annotation
-    field = getattr(kind, "model_fields", {})[key]
+        kind = kind.model_fields[section].annotation
+    field = kind.model_fields[key]
+    if isinstance(field.default, tuple) and field.default:
+        return ",".join(field.default)
     return "required" if field.is_required() else str(field.default)

@@ -62,9 +62,11 @@ def test_datagen_line_sets_settings_that_exist(line: str) -> None:
     words = shlex.split(line)
     for before, word in itertools.pairwise(words):
         if before == "--set" and word != "SECTION.KEY=VALUE":
-            section, _, key = word.partition("=")[0].partition(".")
-            kind = RunConfig.model_fields[section].annotation
-            assert not key or key in getattr(kind, "model_fields", {})
+            kind: object = RunConfig
+            for part in word.partition("=")[0].split("."):
+                fields = getattr(kind, "model_fields", {})
+                assert part in fields
+                kind = fields[part].annotation
 
 
 @pytest.mark.parametrize("line", MAKE)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 HEAVY = {
-    "datasets", "faiss", "huggingface_hub", "jinja2", "numpy", "polars", "pyarrow", "pydantic", "sentence_transformers",
-    "sklearn", "torch", "transformers", "yaml",
+    "bm25s", "datasets", "faiss", "huggingface_hub", "jinja2", "numpy", "polars", "pyarrow", "pydantic",
+    "sentence_transformers", "sklearn", "torch", "transformers", "yaml",
 }  # fmt: skip
 CPU_SECONDS = 0.3
 

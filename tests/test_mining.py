@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,9 @@ from datagen.backends.index_faiss import FaissFlatIndex
 from datagen.backends.protocols import Float32, Int64
 from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
-from datagen.mining import Found, Miner
+from datagen.mining import Found, Fusion, Miner
 from datagen.selection.closure import Closure, build_closure
-from datagen.selection.select import Reason, choose_top
+from datagen.selection.select import Candidates, Reason, choose_top
 
 N_QUERIES, N_DOCUMENTS = 60, 900
 
@@ -162,3 +164,37 @@ def test_scores_that_are_not_finite_stop_the_run() -> None:
     closure = build_closure((np.array([0]), np.array([3])), np.array([99]), np.arange(20))
     with pytest.raises(BackendError, match="not finite"):
         miner.mine(_unit(1, 0), closure)
+
+
+def test_candidates_of_another_source_join_with_their_exact_score() -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    farthest = (queries @ documents.T).argmin(axis=1)
+    rows, nothing = np.arange(N_QUERIES), np.full(N_QUERIES, np.nan, np.float32)
+    other = Candidates(rows, farthest, np.ones(N_QUERIES, np.int32), nothing)
+    miner = replace(_miner(documents, max_candidates=20), fusion=Fusion((1.0, 1.0), (0, 1)))
+    found = miner.mine(queries, _closure(), [other])
+    alone = _miner(documents, max_candidates=20).mine(queries, _closure())
+    assert len(found.candidates.rows) == len(alone.candidates.rows) + N_QUERIES
+    joined = ~found.union.found[:, 0]
+    assert found.candidates.documents[joined].tolist() == farthest.tolist()
+    exact = (queries @ documents.T)[found.candidates.rows, found.candidates.documents]
+    np.testing.assert_allclose(found.candidates.scores, exact, atol=1e-6)
+    kept = joined & (found.reasons == Reason.SURPLUS)
+    assert kept.sum() > N_QUERIES // 2
+    drawn = zip(found.candidates.rows[kept].tolist(), found.candidates.documents[kept].tolist(), strict=True)
+    assert set(drawn) <= set(_negatives(found))  # the quota of one
+    part = found.take(10, 20)
+    assert part.union.rows.tolist() == part.candidates.rows.tolist()
+    assert part.union.documents.tolist() == part.candidates.documents.tolist()
+
+
+def test_a_query_that_is_searched_deeper_keeps_the_candidates_of_other_sources() -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    farthest = (queries @ documents.T).argmin(axis=1)
+    other = Candidates(
+        np.arange(N_QUERIES), farthest, np.ones(N_QUERIES, np.int32), np.full(N_QUERIES, np.nan, np.float32)
+    )
+    miner = replace(_miner(documents, wanted=30, max_candidates=80), fusion=Fusion((1.0, 1.0), (0, 0)))
+    found = miner.mine(queries, _closure(), [other])
+    assert np.bincount(found.candidates.rows).max() > 40
+    assert found.union.found[:, 1].sum() == N_QUERIES

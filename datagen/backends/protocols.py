@@ -6,12 +6,13 @@ the settings of its section (`TeacherConfig`, `DenoiseConfig`, …) as its one a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from datagen.config import StageName
 from datagen.progress import Progress
@@ -123,6 +124,17 @@ class SearchIndex(Protocol):
 
     def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
         """Scores and positions of the k best, both (n, k), best first, ties by position; k at most the size."""
+        ...
+
+
+class LexicalIndex(Protocol):
+    """Documents that share words with a query."""
+
+    def search(self, queries: Sequence[str], k: int) -> tuple[Float32, Int64]:
+        """Scores and positions of the k best, both (n, k), best first, ties by position.
+
+        Where fewer than k documents have a word of the query, its row ends with positions -1 and scores 0.
+        """
         ...
 
 
@@ -273,11 +285,11 @@ class Backends(Protocol):
         """Raise what would stop this stage, before anything is spent on the run."""
         ...
 
-    def teacher(self) -> Teacher:
-        """The embedder of the run."""
+    def teacher(self, name: str | None = None) -> Teacher:
+        """The embedder of the run, or the further one of this name."""
         ...
 
-    def teacher_identity(self, role: Role) -> str:
+    def teacher_identity(self, role: Role, name: str | None = None) -> str:
         """Hash of all that decides a vector but the text: weights, prompt, length, pooling, dtype."""
         ...
 
@@ -291,6 +303,10 @@ class Backends(Protocol):
 
     def index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
         """The run's index over all documents, filled; position i is document i."""
+        ...
+
+    def lexical_index(self, slices: Callable[[], Iterable[pl.Series]], progress: Progress) -> LexicalIndex:
+        """The run's index of words over all documents, given in row order, some at a time; position i is document i."""
         ...
 
     def reranker(self) -> Reranker:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 import numpy as np
+import polars as pl
 
+from datagen.backends.index_prefix import PrefixIndex, PrefixVectors
 from datagen.backends.models import find_model, hash_model, hash_user_class, is_user_class, load_user_class
 from datagen.backends.protocols import (
     LLM,
     Closing,
+    LexicalIndex,
     Preflight,
     Reranker,
     Role,
@@ -25,6 +28,7 @@ from datagen.backends.protocols import (
 )
 from datagen.config import DenoiseConfig, RunConfig, StageName, TeacherConfig, fingerprint
 from datagen.config_generate import EXTRACTIVE
+from datagen.config_sources import BM25
 from datagen.errors import BackendMissingError, ConfigError, unknown_choice
 from datagen.generation.runtime import loop
 from datagen.progress import Progress
@@ -37,6 +41,7 @@ _RERANKERS = {
     "cross-encoder": ("reranker_ce", "load_cross_encoder"),
 }
 _NEEDS = {
+    "index_bm25": ("BM25", "bm25"),
     "index_faiss": ("search with FAISS", "faiss"),
     "teacher_st": ("a sentence-transformers teacher", "st"),
     "reranker_ce": ("a cross-encoder", "st"),
@@ -58,12 +63,11 @@ class Registry:
     def __init__(self, config: RunConfig) -> None:
         """Keep the settings; nothing is loaded yet."""
         self._config = config
+        self._teachers: dict[str | None, Teacher] = {}
         self._llms: dict[str, LLM] = {}
         self._prepared: set[str] = set()
 
-    @functools.cached_property
-    def _teacher(self) -> Teacher:
-        settings = self._config.teacher
+    def _load_teacher(self, settings: TeacherConfig) -> Teacher:
         if is_user_class(settings.model):
             return load_user_class(settings.model, settings, Teacher)
         folder = find_model(settings.model, settings.revision)
@@ -106,27 +110,30 @@ class Registry:
             self._prepare_llms(generate.models if stage == "generate" else generate.resolved_llms)
         elif stage == "clean" and self._config.chunk.enabled:
             self.token_counter()
-        elif stage == "embed" and not is_user_class(self._config.teacher.model):
-            find_model(self._config.teacher.model, self._config.teacher.revision)
-            _module("teacher_st")
+        elif stage == "embed":
+            self._find_teachers()
         elif stage in ("verify", "mine"):
             self._empty_index(1)
+            if stage == "mine" and BM25 in self._config.mine.sources.use:
+                _module("index_bm25")
         elif stage == "denoise" and not self._is_users_reranker:
             kind, model, revision = self._reranker_model()
             find_model(model, revision)
             _module(_RERANKERS[kind][0])
 
-    def teacher(self) -> Teacher:
-        """The embedder of the run.
+    def teacher(self, name: str | None = None) -> Teacher:
+        """The embedder of the run, or the further one of this name.
 
         Raises:
             BackendError: it cannot be loaded, or a package is missing.
         """
-        return self._teacher
+        if name not in self._teachers:
+            self._teachers[name] = self._load_teacher(self._config.teacher_named(name))
+        return self._teachers[name]
 
-    def teacher_identity(self, role: Role) -> str:
+    def teacher_identity(self, role: Role, name: str | None = None) -> str:
         """Hash of all that decides a vector but the text."""
-        settings = self._config.teacher
+        settings = self._config.teacher_named(name)
         prompt = settings.query_prompt if role == "query" else settings.document_prompt
         weights = _model_hash(settings.model, settings.revision, settings)
         return fingerprint(weights, role, prompt, settings.max_tokens, settings.backend)
@@ -146,6 +153,12 @@ class Registry:
 
     def index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
         """The index that the settings name, with all documents in it; position i is document i."""
+        dims = self._config.mine.dims
+        if dims is None or dims >= documents.dim:
+            return self._filled_index(documents, progress)
+        return PrefixIndex(self._filled_index(PrefixVectors(documents, dims), progress), documents, dims)
+
+    def _filled_index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
         index = self._empty_index(documents.dim)
         with progress.step("index", len(documents), "documents") as advance:
             for begin in range(0, len(documents), _ADD_BLOCK):
@@ -162,6 +175,16 @@ class Registry:
             raise unknown_choice("index", name, [*_INDEXES, "package.module:Class"])
         module, factory = _INDEXES[name]
         return cast("SearchIndex", getattr(_module(module), factory)(dim))
+
+    def lexical_index(self, slices: Callable[[], Iterable[pl.Series]], progress: Progress) -> LexicalIndex:
+        """The BM25 index over all documents; position i is document i.
+
+        Raises:
+            BackendError: a package is missing.
+            StorageError: the disk refused.
+        """
+        opened = _module("index_bm25").open_bm25(slices, self._config.mine.bm25, self._config.cache_folder, progress)
+        return cast("LexicalIndex", opened)
 
     def reranker(self) -> Reranker:
         """The second scorer of the run.
@@ -194,6 +217,12 @@ class Registry:
         for llm in llms.values():
             if isinstance(llm, Closing):
                 loop.run(llm.close())
+
+    def _find_teachers(self) -> None:
+        for settings in (self._config.teacher, *self._config.teachers.values()):
+            if not is_user_class(settings.model):
+                find_model(settings.model, settings.revision)
+                _module("teacher_st")
 
     def _prepare_llms(self, names: Iterable[str]) -> None:
         for name in names:

@@ -33,6 +33,7 @@ def count_ledger(folder: Path, n_queries: int, wanted: int) -> Counts:
     full = int((per_query >= wanted).sum())
     return {
         "queries": n_queries,
+        **_count_sources(ledger),
         "candidates": int(reasons["len"].sum()),
         "negatives": int(per_query.sum()),
         "queries_with_all_negatives": full,
@@ -43,6 +44,29 @@ def count_ledger(folder: Path, n_queries: int, wanted: int) -> Counts:
         "teacher_score_of_negatives": quantiles(negatives, "teacher_score"),
         "teacher_score_of_positives": quantiles(ledger.filter(IS_POSITIVE), "teacher_score"),
     }
+
+
+def _count_sources(ledger: pl.LazyFrame) -> Counts:
+    """Candidates that each source found, negatives that each counts as its own, agreement; nothing for one source."""
+    rows = ledger.filter(pl.col("sources").is_not_null())
+    found = rows.select(pl.col("sources").list.eval(pl.element().struct.field("source")).alias("source")).explode(
+        "source"
+    )
+    candidates = _by_source(found)
+    if not candidates:
+        return {}
+    negatives = rows.filter(IS_NEGATIVE)
+    agreement = quantiles(negatives.filter(pl.col("agreement").is_not_null()), "agreement")
+    return {
+        "candidates_by_source": candidates,
+        "negatives_by_source": _by_source(negatives.select("source")),
+        **({"agreement_of_negatives": agreement} if agreement else {}),
+    }
+
+
+def _by_source(rows: pl.LazyFrame) -> dict[str, int]:
+    counted = rows.group_by("source").len().sort("len", "source", descending=[True, False]).collect()
+    return dict(counted.iter_rows())
 
 
 def short_queries(ledger: pl.LazyFrame, queries: pl.DataFrame, wanted: int) -> pl.DataFrame:

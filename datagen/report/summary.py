@@ -49,6 +49,8 @@ def render_summary(records: Sequence[Record]) -> list[RenderableType]:
     if fallen:
         shown.append(_reason_table(fallen))
     if ledgers:
+        if "candidates_by_source" in ledgers[-1].counts:
+            shown.append(_source_table(ledgers[-1].counts))
         shown.append(_short_line(ledgers[-1].counts))
     return shown
 
@@ -87,6 +89,13 @@ def _reason_table(rows: Sequence[Fallen]) -> Table:
     for row in rows:
         said, knob = meaning(row.reason)
         table.add_row(row.table, row.reason, f"{row.rows:,}", f"{row.share:.1%}", said, knob)
+    return table
+
+
+def _source_table(counts: Mapping[str, Any]) -> Table:  # Any: JSON counts
+    table = Table("source", "candidates", "negatives", title="Where candidates come from", title_justify="left")
+    for source, candidates in counts["candidates_by_source"].items():
+        table.add_row(source, f"{candidates:,}", f"{counts['negatives_by_source'].get(source, 0):,}")
     return table
 
 

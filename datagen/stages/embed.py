@@ -1,9 +1,10 @@
-"""Embed: the teacher's vectors of all documents and queries, into the cache."""
+"""Embed: the teacher's vectors of all documents and queries, into the cache, for each teacher."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -25,34 +26,45 @@ class Embed:
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """The teacher's identity for both roles, and how a document is put together."""
-        return {
-            "teacher": config.teacher.model,
-            "query_vectors": backends.teacher_identity("query"),
-            "document_vectors": backends.teacher_identity("document"),
-            "document_template": config.teacher.document_template,
-        }
+        further = {name: _identity(config, backends, name) for name in config.teachers}
+        return {**_identity(config, backends, None), **({"teachers": further} if further else {})}
 
     def run(self, work: Work) -> Counts:
         """Embed what the store lacks; texts, how many were new, tokens and padding."""
         corpus = work.read("corpus", ["title", "text"])
-        documents = render_documents(corpus, work.config.teacher.document_template)
         queries = work.read("queries", ["query"])["query"]
-        started = time.monotonic()
-        counts = {**_embed(work, queries, "query"), **_embed(work, documents, "document")}
-        return {**counts, **_effort(work, counts, time.monotonic() - started)}
+        further = {name: _embed_both(work, queries, corpus, name) for name in work.config.teachers}
+        return {**_embed_both(work, queries, corpus, None), **({"teachers": further} if further else {})}
 
 
-def _embed(work: Work, texts: pl.Series, role: Role) -> Counts:
-    vectors = open_vectors(work.config, work.backends, role)
-    _, new = vectors.ensure(texts, work.backends.teacher, work.progress)
+def _identity(config: RunConfig, backends: Backends, teacher: str | None) -> dict[str, str]:
+    settings = config.teacher_named(teacher)
+    return {
+        "teacher": settings.model,
+        "query_vectors": backends.teacher_identity("query", teacher),
+        "document_vectors": backends.teacher_identity("document", teacher),
+        "document_template": settings.document_template,
+    }
+
+
+def _embed_both(work: Work, queries: pl.Series, corpus: pl.DataFrame, teacher: str | None) -> Counts:
+    documents = render_documents(corpus, work.config.teacher_named(teacher).document_template)
+    started = time.monotonic()
+    counts = {**_embed(work, queries, "query", teacher), **_embed(work, documents, "document", teacher)}
+    return {**counts, **_effort(work, counts, time.monotonic() - started, teacher)}
+
+
+def _embed(work: Work, texts: pl.Series, role: Role, teacher: str | None) -> Counts:
+    vectors = open_vectors(work.config, work.backends, role, teacher)
+    _, new = vectors.ensure(texts, partial(work.backends.teacher, teacher), work.progress)
     many = PLURALS[role]
     return {many: len(texts), f"{many}_embedded": new, f"{many}_cached": len(texts) - new, "dim": vectors.dim}
 
 
-def _effort(work: Work, counts: Counts, seconds: float) -> Counts:
+def _effort(work: Work, counts: Counts, seconds: float, teacher: str | None) -> Counts:
     if not counts["queries_embedded"] + counts["documents_embedded"]:
         return {}
-    usage = work.backends.teacher().usage
+    usage = work.backends.teacher(teacher).usage
     return {
         "tokens": usage.tokens,
         "tokens_per_second": round(usage.tokens / max(seconds, 1e-9)),

@@ -6,7 +6,7 @@ blocks, each one part of the ledger, so that a run that was killed goes on with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,25 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from datagen import shards
 from datagen.backends.protocols import Backends, Int64
-from datagen.closing import Closing, LabelledPairs
+from datagen.candidate_sources import (
+    CandidateSource,
+    LexicalSource,
+    OpenSources,
+    PairSource,
+    RandomSource,
+    TeacherSource,
+)
+from datagen.closing import Closing, LabelledPairs, number_pairs
 from datagen.config import RunConfig, StageName
-from datagen.document_vectors import open_document_vectors
+from datagen.config_mine import MineConfig
+from datagen.config_sources import BM25, DENSE, RANDOM, WRITTEN
+from datagen.document_vectors import DocumentVectors, open_document_vectors
 from datagen.documents import iterate_documents
-from datagen.mining import Found, Miner
+from datagen.mining import Found, Miner, measure_recall
 from datagen.near_queries import QueryFamilies
 from datagen.report.ledger import count_ledger
 from datagen.run_folder import Counts
@@ -33,6 +44,11 @@ from datagen.tables import DECISION_IGNORED, DECISION_NEGATIVE
 from datagen.vectors import TextVectors, open_vectors
 
 _PAIR = ("query_id", "doc_id")
+
+_FOUND_BY = ("source", "rank", "sources", "agreement", "lexical_score")
+
+_RECALL_QUERIES = 256
+"""Queries on which the search on a part of the vectors is compared with the full one."""
 
 _BATCH = 16
 """Blocks of queries that are searched together."""
@@ -62,7 +78,8 @@ class Mine:
                     _write(task, missing, work.partial)
                 advance(sum(len(block.queries) for block in batch))
         counts = count_ledger(folder, task.n_queries, work.config.mine.num_negatives)
-        return {**counts, "near_queries": {"texts": task.families.joined, "largest": task.families.largest}}
+        near_queries = {"texts": task.families.joined, "largest": task.families.largest}
+        return {**counts, **_recall(task, work.config.mine), "near_queries": near_queries}
 
 
 @dataclass(frozen=True)
@@ -88,7 +105,8 @@ def _write(task: MiningTask, blocks: list[Block], folder: Path) -> None:
     """Search the queries of some blocks together and write the parts of each; the ledger's comes last."""
     queries = np.concatenate([block.queries for block in blocks])
     closure = task.closure.take(queries)
-    found = task.miner.mine(task.query_vectors.take(task.query_places[queries]), closure)
+    vectors = task.query_vectors.take(task.query_places[queries])
+    found = task.miner.mine(vectors, closure, task.sources.find(queries))
     begin = 0
     for block in blocks:
         end = begin + len(block.queries)
@@ -104,8 +122,10 @@ class MiningTask:
     """The queries of a run, and all that is needed to mine any block of them."""
 
     miner: Miner
+    sources: OpenSources
     closure: Closure
     families: QueryFamilies
+    document_vectors: DocumentVectors
     query_vectors: TextVectors
     query_places: Int64
     query_ids: pl.Series
@@ -134,9 +154,9 @@ class MiningTask:
             {
                 "row": candidates.rows,
                 "document": candidates.documents,
-                "rank": candidates.ranks,
                 "teacher_score": candidates.scores,
                 "reason": reasons,
+                **self.sources.columns(found.union, self.miner.config.candidates),
             }
         )
         return self._named(_with_positives(rows, closure, found), queries)
@@ -145,10 +165,9 @@ class MiningTask:
         labels = pl.Series([reason.label for reason in Reason])
         selected = pl.col("reason") == int(Reason.SELECTED)
         return rows.select(
+            cs.by_name(*_FOUND_BY, require_all=False),
             query_id=self.query_ids.gather(queries[rows["row"].to_numpy()]),
             doc_id=self.document_ids.gather(rows["document"]),
-            source=pl.lit("dense"),
-            rank="rank",
             teacher_score="teacher_score",
             decision=pl.when(selected).then(pl.lit(DECISION_NEGATIVE)).otherwise(pl.lit(DECISION_IGNORED)),
             reason=labels.gather(rows["reason"]),
@@ -166,10 +185,21 @@ def _with_positives(rows: pl.DataFrame, closure: Closure, found: Found) -> pl.Da
     )
     merged = rows.join(known, on=["row", "document"], how="full", coalesce=True, maintain_order="left_right")
     return merged.with_columns(
+        pl.col("source").fill_null(DENSE),
         pl.col("rank").fill_null(0),
         pl.coalesce("exact", "teacher_score").alias("teacher_score"),
         pl.col("reason").fill_null(int(Reason.KNOWN_POSITIVE)),
     ).sort("row", maintain_order=True)
+
+
+def _recall(task: MiningTask, config: MineConfig) -> Counts:
+    """How much of the full search the search on `mine.dims` numbers finds, on some of the queries."""
+    documents = task.document_vectors
+    if config.dims is None or config.dims >= documents.dim:
+        return {}
+    queries = task.query_vectors.take(task.query_places[:_RECALL_QUERIES])
+    depth = min(config.candidates, len(documents))
+    return {"dims": config.dims, "recall": round(measure_recall(task.miner.index, documents, queries, depth), 4)}
 
 
 def _wanted(config: RunConfig) -> int:
@@ -181,7 +211,7 @@ def _prepare(work: Work) -> MiningTask:
     config = work.config
     corpus = work.read("corpus", ["doc_id", "origin", "meta", *_rule_columns(config)])
     queries = work.read("queries", ["query_id", "query"])
-    documents = partial(iterate_documents, work.source("corpus"), config.teacher.document_template)
+    documents = _documents(work)
     document_vectors = open_document_vectors(config, work.backends, documents, work.progress)
     query_vectors = open_vectors(config, work.backends, "query")
     query_places, _ = query_vectors.ensure(queries["query"], work.backends.teacher, work.progress)
@@ -190,13 +220,52 @@ def _prepare(work: Work) -> MiningTask:
     closure, families = closing.close(corpus, queries, documents, pairs)
     sample = document_vectors.take(_sample(len(corpus), config.mine.reference_sample, config.seed))
     index = work.backends.index(document_vectors, work.progress)
-    miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, sample)
-    return MiningTask(miner, closure, families, query_vectors, query_places, queries["query_id"], corpus["doc_id"])
+    sources = open_sources(work, queries, corpus["doc_id"])
+    miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, sample, sources.fusion)
+    ids = queries["query_id"], corpus["doc_id"]
+    return MiningTask(miner, sources, closure, families, document_vectors, query_vectors, query_places, *ids)
 
 
 def _rule_columns(config: RunConfig) -> list[str]:
     """Columns that only a user's rules look at."""
     return ["language", "title"] if config.mine.rules.same_field or config.mine.rules.exclude_same else []
+
+
+def open_sources(work: Work, queries: pl.DataFrame, document_ids: pl.Series) -> OpenSources:
+    """The sources that the settings ask for beside the run's own teacher, each ready to be asked."""
+    config, n_documents = work.config.mine.sources, len(document_ids)
+    opened: dict[str, CandidateSource] = {}
+    for name in work.config.teachers:
+        opened[name] = _open_teacher(work, name, queries["query"], _depth(work, name, n_documents))
+    if BM25 in config.use:
+        index = work.backends.lexical_index(_documents(work), work.progress)
+        opened[BM25] = LexicalSource(index, queries["query"], _depth(work, BM25, n_documents))
+    written = number_pairs(_written_pairs(work), queries["query_id"], document_ids)
+    if config.written and len(written[0]):
+        opened[WRITTEN] = PairSource(*written)
+    if RANDOM in config.use:
+        depth = _depth(work, RANDOM, n_documents)
+        opened[RANDOM] = RandomSource(queries["query_id"], work.config.seed, depth, n_documents)
+    return OpenSources(config, opened, tuple(work.config.teachers))
+
+
+def _open_teacher(work: Work, name: str, queries: pl.Series, depth: int) -> TeacherSource:
+    documents = open_document_vectors(work.config, work.backends, _documents(work, name), work.progress, name)
+    vectors = open_vectors(work.config, work.backends, "query", name)
+    places, _ = vectors.ensure(queries, partial(work.backends.teacher, name), work.progress)
+    return TeacherSource(work.backends.index(documents, work.progress), vectors, places, depth)
+
+
+def _documents(work: Work, teacher: str | None = None) -> Callable[[], Iterator[pl.Series]]:
+    return partial(iterate_documents, work.source("corpus"), work.config.teacher_named(teacher).document_template)
+
+
+def _depth(work: Work, name: str, n_documents: int) -> int:
+    return min(work.config.mine.sources.depth(name, work.config.mine.candidates), n_documents)
+
+
+def _written_pairs(work: Work) -> pl.DataFrame:
+    return work.read("pairs", ["query_id", "doc_id", "relevance"]).filter(pl.col("relevance") <= 0)
 
 
 def _positive_pairs(work: Work) -> pl.DataFrame:

@@ -93,3 +93,29 @@ def test_identities_change_with_what_decides_a_vector_or_score() -> None:
     assert _registry(teacher={"batch_tokens": 999}).teacher_identity("query") == plain.teacher_identity("query")
     assert _registry(denoise={"max_tokens": 64}).reranker_identity() != plain.reranker_identity()
     assert _registry(denoise={"round_size": 3}).reranker_identity() == plain.reranker_identity()
+
+
+def test_further_teachers_have_settings_and_identities_of_their_own() -> None:
+    second = {"model": "datagen.testing:HashingTeacher", "query_prompt": "find: "}
+    registry = _registry(teacher={"model": "datagen.testing:HashingTeacher"}, teachers={"second": second})
+    assert registry.teacher("second") is registry.teacher("second")
+    assert registry.teacher("second") is not registry.teacher()
+    assert registry.teacher_identity("document", "second") == registry.teacher_identity("document")
+    assert registry.teacher_identity("query", "second") != registry.teacher_identity("query")
+    registry.check("embed")
+    with pytest.raises(ModelLoadError, match=r"'\./nowhere' does not exist"):
+        _registry(teacher=second, teachers={"third": {"model": "./nowhere"}}).check("embed")
+
+
+def test_bm25_is_asked_for_before_the_run_only_where_it_is_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def refuse(name: str) -> ModuleType:
+        if name == "datagen.backends.index_bm25":
+            raise ImportError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib, "import_module", refuse)
+    _registry().check("mine")
+    with pytest.raises(BackendMissingError, match=r"BM25 needs .* pip install 'datagen\[bm25\]'"):
+        _registry(mine={"sources": {"use": ["dense", "bm25"]}}).check("mine")

@@ -1,0 +1,86 @@
+"""Search in two steps for teachers whose vectors may be cut (Matryoshka representation learning, arXiv 2205.13147).
+
+The first step searches the first numbers of each vector alone, with whatever index the run uses; the second scores
+what that found with all numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from datagen.backends.protocols import Float32, Int64, SearchIndex, VectorSource
+from datagen.selection.arrays import pair_products
+
+OVERFETCH = 4
+"""Documents that the first step gives for each one wanted."""
+
+_BYTES = 256 * 1024**2
+"""Vectors of documents held at once in the second step."""
+
+
+class PrefixVectors:
+    """The first numbers of the vectors of a source, brought back to unit length."""
+
+    def __init__(self, documents: VectorSource, dims: int) -> None:
+        """Take the whole vectors and how many numbers to keep."""
+        self._documents = documents
+        self._dims = dims
+
+    def __len__(self) -> int:
+        """How many documents there are."""
+        return len(self._documents)
+
+    @property
+    def dim(self) -> int:
+        """Length of a cut vector."""
+        return self._dims
+
+    def take(self, numbers: Int64) -> Float32:
+        """Cut vectors of these documents, float32 (n, dim)."""
+        return cut(self._documents.take(numbers), self._dims)
+
+    def blocks(self, rows: int) -> Iterator[tuple[Int64, Float32]]:
+        """All documents once, in the order in which they lie on disk: numbers (n,) and cut vectors (n, dim)."""
+        for numbers, vectors in self._documents.blocks(rows):
+            yield numbers, cut(vectors, self._dims)
+
+
+class PrefixIndex:
+    """An index over cut vectors, and the whole ones that its results are scored with."""
+
+    def __init__(self, first: SearchIndex, documents: VectorSource, dims: int) -> None:
+        """Take an index that is filled with `PrefixVectors(documents, dims)`."""
+        self._first = first
+        self._documents = documents
+        self._dims = dims
+
+    def add(self, vectors: Float32) -> None:
+        """Append document vectors (n, dim), which `documents` must hold in the same place."""
+        self._first.add(cut(vectors, self._dims))
+
+    def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
+        """Scores and positions of the k best of 4 k by cut vectors, both (n, k), best first, ties by position."""
+        _, found = self._first.search(cut(vectors, self._dims), min(OVERFETCH * k, len(self._documents)))
+        found.sort(axis=1)
+        step = max(1, _BYTES // (4 * vectors.shape[1] * found.shape[1]))
+        parts = [self._best(vectors[i : i + step], found[i : i + step], k) for i in range(0, len(vectors), step)]
+        if not parts:
+            return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
+        return np.concatenate([scores for scores, _ in parts]), np.concatenate([places for _, places in parts])
+
+    def _best(self, vectors: Float32, found: Int64, k: int) -> tuple[Float32, Int64]:
+        numbers, columns = np.unique(found, return_inverse=True)
+        rows = np.repeat(np.arange(len(found)), found.shape[1])
+        exact = pair_products(vectors, self._documents.take(numbers), rows, columns.ravel()).reshape(found.shape)
+        order = np.argsort(-exact, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(exact, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+
+def cut(vectors: Float32, dims: int) -> Float32:
+    """The first numbers of vectors, float32 (n, dims), rows of unit length; a row of zeros stays."""
+    part = vectors[:, :dims]
+    lengths = np.linalg.norm(part, axis=1, keepdims=True)
+    unit: Float32 = np.divide(part, lengths, out=np.zeros_like(part), where=lengths > 0)
+    return unit
