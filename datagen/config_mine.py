@@ -24,8 +24,8 @@ class MineConfig(Settings):
         default=100, ge=1, description="nearest documents looked at first, beside the known positives"
     )
     max_candidates: int = Field(default=1000, ge=1, description="how deep a query short of negatives is searched")
-    sources: SourcesConfig = SourcesConfig()
-    bm25: LexicalConfig = LexicalConfig()
+    sources: SourcesConfig = Field(default=SourcesConfig(), description="where candidates come from")
+    bm25: LexicalConfig = Field(default=LexicalConfig(), description="how BM25 weighs words, where it is a source")
     dims: int | None = Field(
         default=None,
         ge=1,

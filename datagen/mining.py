@@ -116,7 +116,8 @@ class Miner:
         while len(rows):
             candidates, union = self._united(queries, nearest, others)
             reasons = judge(candidates, closure, around, limits)
-            final = self._is_final(candidates, reasons, rows, depths)
+            own = union.found[:, 0]  # what others found does not make the search shallower
+            final = self._is_final(candidates.rows[own], reasons[own], rows, depths)
             kept = final[candidates.rows]
             done.append((candidates.take(kept), reasons[kept], union.take(kept)))
             rows = rows[~final[rows]]
@@ -176,8 +177,9 @@ class Miner:
             union=found.union.take(order),
         )
 
-    def _is_final(self, candidates: Candidates, reasons: Reasons, rows: Int64, depths: Int64) -> Bool:
-        eligible = eligible_per_query(candidates.rows, reasons, len(depths))
+    def _is_final(self, found: Int64, reasons: Reasons, rows: Int64, depths: Int64) -> Bool:
+        """Whether each of some queries has enough; `found` is the query of each candidate, ascending."""
+        eligible = eligible_per_query(found, reasons, len(depths))
         final = np.zeros(len(depths), bool)
         final[rows] = (eligible[rows] >= self.wanted) | (depths[rows] >= self._last_depth)
         return final
