@@ -22,7 +22,7 @@ from datagen.config_mine import MineConfig
 from datagen.errors import ConfigError, unknown_choice
 from datagen.settings import Settings, Share
 
-StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "export"]
+StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "choose", "export"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["torch", "onnx", "openvino"]
 
@@ -34,11 +34,12 @@ STAGE_ORDER: tuple[StageName, ...] = (
     "verify",
     "mine",
     "denoise",
+    "choose",
     "export",
 )
 BRAINSTORM_STAGES: tuple[StageName, ...] = ("clean", "brainstorm")
 GENERATE_STAGES: tuple[StageName, ...] = ("clean", "brainstorm", "generate")
-MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "export")
+MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "choose", "export")
 ROUND_TRIP_RANK, ROUND_TRIP_SHARE = 20, 0.001
 
 
@@ -240,6 +241,12 @@ class RunConfig(Settings):
                 f"stages are {', '.join(self.stages)}, but they run in the order {', '.join(STAGE_ORDER)}, each at "
                 "most once"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _chosen_before_export(self) -> Self:
+        if "export" in self.stages and "choose" not in self.stages:
+            raise ValueError("stages end in export but lack choose, so that no query would have a negative: add choose")
         return self
 
     @model_validator(mode="after")

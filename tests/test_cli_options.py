@@ -19,7 +19,8 @@ from datagen.pipeline import RunResult
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, whichever click it is from
 PROMISED = (
     "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
-    "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --same-field "
+    "--num-negatives --choice --tiers --hub-cap --diversity --candidates --max-candidates --margin-policy --margin "
+    "--positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
     "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set"
 )
@@ -29,6 +30,10 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--teacher a/b", {"teacher": {"model": "a/b"}}),
     ("--reranker none", {"denoise": {"reranker": "none"}}),
     ("--num-negatives 3", {"mine": {"num_negatives": 3}}),
+    ("--choice random", {"mine": {"choice": {"method": "random"}}}),
+    ("--tiers 3,0,2", {"mine": {"choice": {"method": "tiers", "tiers": [3, 0, 2]}}}),
+    ("--choice tiers --tiers 1,1,1", {"mine": {"choice": {"method": "tiers", "tiers": [1, 1, 1]}}}),
+    ("--hub-cap 8 --diversity 0", {"mine": {"choice": {"hub_cap": 8, "diversity": 0.0}}}),
     ("--candidates 50", {"mine": {"candidates": 50}}),
     ("--max-candidates 70", {"mine": {"max_candidates": 70}}),
     ("--margin-policy relative", {"mine": {"margin_policy": "relative"}}),
