@@ -172,6 +172,22 @@ def test_options_of_generate_that_ask_a_language_model_fill_their_settings(recor
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--tiers 4,2", "--tiers '4,2' must be three numbers, of hard, medium and easy negatives, such as 4,2,1"),
+        ("--tiers 4,-2,1", "--tiers '4,-2,1' must be three numbers"),
+        ("--choice random --tiers 4,2,1", "tiers are given but the method is 'random'"),
+        ("--tiers 0,0,0", "tiers are 0, 0, 0: at least one negative"),
+        ("--choice best", "choice.method 'best'"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(options: str, told: str) -> None:
+    done = CliRunner().invoke(app, f"mine-negatives --beir b --out r {options}".split())
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.split())
+
+
 def test_run_lays_its_options_over_the_file(recorder: Recorder, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("out: a\ninput: {beir: b}\nmine: {candidates: 7}\n", encoding="utf-8")

@@ -101,8 +101,8 @@ def _hub_lines(counts: Mapping[str, Any]) -> list[RenderableType]:  # Any: JSON 
     if not shown:
         return []
     line = (
-        f"{hubs['documents_used']:,} of {hubs['documents']:,} documents are negatives; the most used 1 % of all make up "
-        f"{hubs['share_of_top_1_percent']:.1%} of them (Gini {hubs['gini']:.2f}); --hub-cap limits a document."
+        f"{hubs['documents_used']:,} of {hubs['documents']:,} documents are negatives; the most used 1 % of all make "
+        f"up {hubs['share_of_top_1_percent']:.1%} of them (Gini {hubs['gini']:.2f}); --hub-cap limits a document."
     )
     table = Table("document", "negative of queries", title="The most used negatives", title_justify="left")
     for hub in shown:
