@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 MOST_TIMES = 64
+_N_TIERS = 3
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "out": ("out",),
@@ -59,6 +60,10 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "sources": ("mine.sources.use",),
     "dims": ("mine.dims",),
     "num_negatives": ("mine.num_negatives",),
+    "choice": ("mine.choice.method",),
+    "tiers": ("mine.choice.tiers",),
+    "hub_cap": ("mine.choice.hub_cap",),
+    "diversity": ("mine.choice.diversity",),
     "candidates": ("mine.candidates",),
     "max_candidates": ("mine.max_candidates",),
     "margin_policy": ("mine.margin_policy",),
@@ -182,6 +187,14 @@ Dims = Annotated[
     int | None, _option("--dims", _CHOICE, "Search the first so many numbers of a vector first: Matryoshka teachers.")
 ]
 NumNegatives = Annotated[int | None, _option("--num-negatives", _CHOICE, "Negatives wanted for each query.", "5")]
+Choice = Annotated[str | None, _option("--choice", _CHOICE, "top, random, tiers or simans.", "top")]
+Tiers = Annotated[
+    str | None, _option("--tiers", _CHOICE, "Hard, medium and easy negatives wanted, such as 4,2,1: --choice tiers.")
+]
+HubCap = Annotated[int | None, _option("--hub-cap", _CHOICE, "Queries a document may serve as a negative.", "no limit")]
+Diversity = Annotated[
+    float | None, _option("--diversity", _CHOICE, "0 to 1: how far the negatives of a query should differ.", "0.0")
+]
 Candidates = Annotated[int | None, _option("--candidates", _CHOICE, "Nearest documents looked at first.", "100")]
 MaxCandidates = Annotated[
     int | None, _option("--max-candidates", _CHOICE, "How deep a query short of negatives is searched.", "1000")
@@ -218,6 +231,8 @@ def read_given(ctx: typer.Context) -> dict[str, Any]:  # Any: settings not yet v
         value = ctx.params.get(name)
         if name in _READERS and value:
             values = merge(values, _READERS[name](value))
+        elif name == "tiers" and value:
+            values = merge(values, _read_tiers(value, ctx.params["choice"]))
         elif (
             value is not None and value is not False and value not in ([], ())
         ):  # 0 is a value, a flag left out is none
@@ -269,6 +284,16 @@ _READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {  # Any: what an opti
     "also_teacher": _read_teachers,
     "sources": lambda text: _nest("mine.sources", read_sources(text)),
 }
+
+
+def _read_tiers(text: str, method: str | None) -> dict[str, Any]:  # Any: settings not yet validated
+    """The numbers of `4,2,1`, and the method that uses them."""
+    from datagen.errors import ConfigError
+
+    numbers = text.split(",")
+    if len(numbers) != _N_TIERS or not all(number.strip().isdecimal() for number in numbers):
+        raise ConfigError(f"--tiers {text!r} must be three numbers, of hard, medium and easy negatives, such as 4,2,1")
+    return _nest("mine.choice", {"method": method or "tiers", "tiers": [int(number) for number in numbers]})
 
 
 def _parse_override(text: str) -> dict[str, Any]:  # Any: settings not yet validated

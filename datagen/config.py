@@ -23,7 +23,7 @@ from datagen.config_sources import SOURCES
 from datagen.errors import ConfigError, unknown_choice
 from datagen.settings import Settings, Share
 
-StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "export"]
+StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "choose", "export"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["torch", "onnx", "openvino"]
 
@@ -35,11 +35,12 @@ STAGE_ORDER: tuple[StageName, ...] = (
     "verify",
     "mine",
     "denoise",
+    "choose",
     "export",
 )
 BRAINSTORM_STAGES: tuple[StageName, ...] = ("clean", "brainstorm")
 GENERATE_STAGES: tuple[StageName, ...] = ("clean", "brainstorm", "generate")
-MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "export")
+MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "choose", "export")
 ROUND_TRIP_RANK, ROUND_TRIP_SHARE = 20, 0.001
 
 
@@ -256,6 +257,12 @@ class RunConfig(Settings):
             for name in getattr(self.mine.sources, section):
                 if name not in choices:
                     raise ValueError(f"mine.sources.{section} names {name!r}: choose among {', '.join(choices)}")
+        return self
+
+    @model_validator(mode="after")
+    def _chosen_before_export(self) -> Self:
+        if "export" in self.stages and "choose" not in self.stages:
+            raise ValueError("stages end in export but lack choose, so that no query would have a negative: add choose")
         return self
 
     @model_validator(mode="after")

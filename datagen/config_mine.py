@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from datagen.config_choice import ChoiceConfig
 from datagen.config_closure import ClosureConfig, RulesConfig
 from datagen.config_sources import LexicalConfig, SourcesConfig
 from datagen.settings import Settings, Share
@@ -54,6 +55,19 @@ class MineConfig(Settings):
     closure: ClosureConfig = Field(default=ClosureConfig(), description="what counts as a copy of a positive")
     rules: RulesConfig = Field(default=RulesConfig(), description="what is known of the documents beside their text")
     query_block: int = Field(default=1024, ge=512, description="queries in one part of the ledger")
+    choice: ChoiceConfig = Field(
+        default=ChoiceConfig(), description="which of the candidates that may be negatives become them"
+    )
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """Negatives wanted for each query; with the method `tiers` those of each tier, hard ones first."""
+        return self.choice.resolved_tiers if self.choice.method == "tiers" else (self.num_negatives,)
+
+    @property
+    def wanted(self) -> int:
+        """Negatives wanted for each query, of all tiers."""
+        return sum(self.needs)
 
     @property
     def resolved_margin(self) -> float:

@@ -95,7 +95,7 @@ def forecast_mining(config: RunConfig, backends: Backends | None = None) -> Fore
         per_query = _time_reranker(config, backends, documents, queries)
         stages.append(StageForecast("denoise", per_query * size.queries, pairs * _LEDGER_ROW))
     per_document = size.characters / (size.documents + size.queries) - TEXT_OVERHEAD
-    exported = size.queries * (config.mine.num_negatives + 1) * per_document * _PACKED
+    exported = size.queries * (config.mine.wanted + 1) * per_document * _PACKED
     return Forecast(size, pairs, (*stages, StageForecast("export", 0.0, round(exported))))
 
 
@@ -149,7 +149,7 @@ def _time_reranker(config: RunConfig, backends: Backends, documents: pl.Series, 
     """Seconds a query, if each needs its negatives, one round beside them and its positive scored."""
     reranker = backends.reranker()
     scores = PairScores(config.cache_folder, backends.reranker_identity())
-    each = config.mine.num_negatives + 1 + min(reranker.round_size, config.denoise.spare_candidates)
+    each = config.mine.wanted + 1 + min(reranker.round_size, config.denoise.spare_candidates)
     query, document = np.divmod(np.arange(min(len(queries) * each, len(documents))), each)
     started = time.monotonic()
     pairs = query, np.arange(len(document))

@@ -7,7 +7,8 @@
     embed      corpus, queries              (vectors, in the cache)        teacher
     verify     corpus, queries, pairs       queries, pairs, dropped        teacher vectors, index
     mine       those, dropped               candidates (the ledger)        teacher vectors, index
-    denoise    ledger, queries, pairs       candidates, final decisions    reranker
+    denoise    ledger, corpus, queries      candidates, reranker scores    reranker
+    choose     ledger                       candidates, final decisions    (document vectors, where asked for)
     export     all of them                  train                          -
 
 A stage is done again when its own settings, or anything before it, have changed; otherwise it is kept.
@@ -35,6 +36,7 @@ from datagen.report.card import write_report
 from datagen.run_folder import RunFolder, StageRecord, open_run
 from datagen.stages.base import Stage, Surroundings, Work
 from datagen.stages.brainstorm import Brainstorm
+from datagen.stages.choose import Choose
 from datagen.stages.clean import Clean
 from datagen.stages.denoise import Denoise
 from datagen.stages.embed import Embed
@@ -46,7 +48,17 @@ from datagen.tables import FORMAT_VERSION
 
 log = logging.getLogger(__name__)
 
-STAGES: tuple[Stage, ...] = (Clean(), Brainstorm(), Generate(), Embed(), Verify(), Mine(), Denoise(), Export())
+STAGES: tuple[Stage, ...] = (
+    Clean(),
+    Brainstorm(),
+    Generate(),
+    Embed(),
+    Verify(),
+    Mine(),
+    Denoise(),
+    Choose(),
+    Export(),
+)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from datagen.pipeline import RunResult
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, whichever click it is from
 PROMISED = (
     "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
-    "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --same-field "
+    "--num-negatives --choice --tiers --hub-cap --diversity --candidates --max-candidates --margin-policy --margin "
+    "--positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
     "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set "
     "--also-teacher --sources --dims"
@@ -35,6 +36,10 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--dims 64", {"mine": {"dims": 64}}),
     ("--reranker none", {"denoise": {"reranker": "none"}}),
     ("--num-negatives 3", {"mine": {"num_negatives": 3}}),
+    ("--choice random", {"mine": {"choice": {"method": "random"}}}),
+    ("--tiers 3,0,2", {"mine": {"choice": {"method": "tiers", "tiers": [3, 0, 2]}}}),
+    ("--choice tiers --tiers 1,1,1", {"mine": {"choice": {"method": "tiers", "tiers": [1, 1, 1]}}}),
+    ("--hub-cap 8 --diversity 0", {"mine": {"choice": {"hub_cap": 8, "diversity": 0.0}}}),
     ("--candidates 50", {"mine": {"candidates": 50}}),
     ("--max-candidates 70", {"mine": {"max_candidates": 70}}),
     ("--margin-policy relative", {"mine": {"margin_policy": "relative"}}),
@@ -171,6 +176,22 @@ def test_options_of_generate_that_ask_a_language_model_fill_their_settings(recor
             },
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--tiers 4,2", "--tiers '4,2' must be three numbers, of hard, medium and easy negatives, such as 4,2,1"),
+        ("--tiers 4,-2,1", "--tiers '4,-2,1' must be three numbers"),
+        ("--choice random --tiers 4,2,1", "tiers are given but the method is 'random'"),
+        ("--tiers 0,0,0", "tiers are 0, 0, 0: at least one negative"),
+        ("--choice best", "choice.method 'best'"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(options: str, told: str) -> None:
+    done = CliRunner().invoke(app, f"mine-negatives --beir b --out r {options}".split())
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.split())
 
 
 def test_run_lays_its_options_over_the_file(recorder: Recorder, tmp_path: Path) -> None:

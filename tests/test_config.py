@@ -32,6 +32,7 @@ WRONG: list[tuple[str, Values, list[str]]] = [
         {"stages": ["mine", "clean"]},
         ["stages are mine, clean", "order clean, brainstorm, generate"],
     ),
+    ("export-without-choose", {"stages": ["clean", "mine", "export"]}, ["lack choose", "add choose"]),
     ("stage-twice", {"stages": ["clean", "clean"]}, ["stages are clean, clean", "at most once"]),
     ("stages-no-list", {"stages": "mine"}, ["'stages' is 'mine'", "must be a list"]),
     ("no-negatives", {"mine": {"num_negatives": 0}}, ["'mine.num_negatives' is 0", "greater than or equal to 1"]),

@@ -72,7 +72,7 @@ def _digest(run: Path) -> str:
 def test_a_run_writes_the_whole_file_contract(configure: Callable[..., RunConfig]) -> None:
     config = configure()
     result = pipeline.run(config)
-    assert [record.name for record in result.records] == ["clean", "embed", "mine", "denoise", "export"]
+    assert [record.name for record in result.records] == ["clean", "embed", "mine", "denoise", "choose", "export"]
     for name in ("corpus", "queries", "pairs", "candidates", "dropped", "train"):
         schema = pq.read_schema(next((config.out / name).glob("*.parquet")))
         assert schema.remove_metadata() == SCHEMAS[name], name
@@ -124,11 +124,13 @@ def test_a_second_run_does_nothing_and_says_the_same(configure: Callable[..., Ru
 @pytest.mark.parametrize(
     ("over", "redone"),
     [
-        ({"mine": {"margin": 0.9}}, {"mine", "denoise", "export"}),
-        ({"denoise": {"margin": 0.9}}, {"denoise", "export"}),
+        ({"mine": {"margin": 0.9}}, {"mine", "denoise", "choose", "export"}),
+        ({"denoise": {"margin": 0.9}}, {"denoise", "choose", "export"}),
+        ({"mine": {"choice": {"hub_cap": 9}}}, {"denoise", "choose", "export"}),
+        ({"mine": {"choice": {"method": "tiers"}}}, {"denoise", "choose", "export"}),
         ({"export": {"rows_per_shard": 7}}, {"export"}),
-        ({"denoise": {"reranker": "none"}}, {"mine", "export"}),
-        ({"mine": {"query_block": 600}, "denoise": {"batch_tokens": 999}}, {"mine", "denoise", "export"}),
+        ({"denoise": {"reranker": "none"}}, {"mine", "choose", "export"}),
+        ({"mine": {"query_block": 600}, "denoise": {"batch_tokens": 999}}, {"mine", "denoise", "choose", "export"}),
     ],
 )
 def test_a_changed_setting_redoes_only_what_it_affects(
@@ -208,7 +210,7 @@ def test_a_corpus_smaller_than_the_number_of_candidates_gives_what_there_is(
 ) -> None:
     tiny = _beir(tmp_path / "tiny", n_documents=6, n_queries=2)
     result = pipeline.run(configure(input={"beir": str(tiny)}))
-    counts = {record.name: record.counts for record in result.records}["denoise"]
+    counts = {record.name: record.counts for record in result.records}["choose"]
     assert counts["queries"] == 2
     assert counts["queries_with_all_negatives"] + counts["queries_short"] + counts["queries_without_negatives"] == 2
     assert counts["candidates"] == 12
@@ -267,6 +269,7 @@ def test_generate_then_mine_in_the_same_folder(configure: Callable[..., RunConfi
         "verify",
         "mine",
         "denoise",
+        "choose",
         "export",
     ]
     dropped = {record.name: record.counts for record in result.records}["verify"]["queries_dropped"]

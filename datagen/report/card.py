@@ -44,7 +44,7 @@ def write_report(folder: RunFolder, stages: Sequence[str], config: RunConfig) ->
 def _card(name: str, records: Sequence[StageRecord], tables: Sequence[str], config: RunConfig, origins: object) -> str:
     loader = jinja2.PackageLoader("datagen", "report")
     environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)
-    ledger = next((record.counts for record in reversed(records) if "reasons" in record.counts), None)
+    ledger = next((record.counts for record in reversed(records) if "negatives" in record.counts), None)
     return environment.get_template("card.md.j2").render(
         name=name,
         version=__version__,

@@ -10,6 +10,8 @@ from rich.table import Table
 
 from datagen.report.knobs import meaning
 
+_HUBS_SHOWN = 5
+
 
 class Record(Protocol):
     """What is read of a stage record."""
@@ -40,7 +42,7 @@ class Fallen(NamedTuple):
 
 
 def render_summary(records: Sequence[Record]) -> list[RenderableType]:
-    """Tables for the terminal: the stages, the ledger's reasons, and a line on queries that are short."""
+    """Tables for the terminal: the stages, the ledger's reasons, the hubs, and a line on queries that are short."""
     shown: list[RenderableType] = [_stage_table(records)]
     ledgers = [record for record in records if "reasons" in record.counts]
     fallen = [row for record in records for row in _dropped(record)]
@@ -48,10 +50,12 @@ def render_summary(records: Sequence[Record]) -> list[RenderableType]:
         fallen += _ledger_rows(ledgers[-1])
     if fallen:
         shown.append(_reason_table(fallen))
-    if ledgers:
-        if "candidates_by_source" in ledgers[-1].counts:
-            shown.append(_source_table(ledgers[-1].counts))
-        shown.append(_short_line(ledgers[-1].counts))
+    chosen = [record.counts for record in records if "queries_with_all_negatives" in record.counts]
+    if chosen:
+        if "candidates_by_source" in chosen[-1]:
+            shown.append(_source_table(chosen[-1]))
+        shown += _hub_lines(chosen[-1])
+        shown.append(_short_line(chosen[-1]))
     return shown
 
 
@@ -99,12 +103,30 @@ def _source_table(counts: Mapping[str, Any]) -> Table:  # Any: JSON counts
     return table
 
 
+def _hub_lines(counts: Mapping[str, Any]) -> list[RenderableType]:  # Any: JSON counts
+    """The documents that are negatives most often; nothing where none is twice."""
+    hubs = counts["hubs"]
+    shown = [hub for hub in hubs["most_used"][:_HUBS_SHOWN] if hub["queries"] > 1]
+    if not shown:
+        return []
+    line = (
+        f"{hubs['documents_used']:,} of {hubs['documents']:,} documents are negatives; the most used 1 % of all make "
+        f"up {hubs['share_of_top_1_percent']:.1%} of them (Gini {hubs['gini']:.2f}); --hub-cap limits a document."
+    )
+    table = Table("document", "negative of queries", title="The most used negatives", title_justify="left")
+    for hub in shown:
+        table.add_row(hub["doc_id"], f"{hub['queries']:,}")
+    return [table, line]
+
+
 def _short_line(counts: Mapping[str, Any]) -> str:  # Any: JSON counts
     full, queries = counts["queries_with_all_negatives"], counts["queries"]
     line = f"{full:,} of {queries:,} queries have all their negatives"
+    tiers = ", ".join(f"{n:,} of {name}" for name, n in counts["queries_short_of_tier"].items() if n)
+    short_of_tier = f" Queries with fewer negatives of a tier than asked for: {tiers}." if tiers else ""
     if full == queries:
-        return line + "."
+        return f"{line}.{short_of_tier}"
     return (
         f"{line}; {counts['queries_short']:,} have fewer and {counts['queries_without_negatives']:,} have none: "
-        "--max-candidates looks deeper, a smaller --margin keeps more."
+        f"--max-candidates looks deeper, a smaller --margin keeps more, as does a higher --hub-cap.{short_of_tier}"
     )

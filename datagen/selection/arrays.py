@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 Bool: TypeAlias = npt.NDArray[np.bool_]
+Int8: TypeAlias = npt.NDArray[np.int8]
 Int64: TypeAlias = npt.NDArray[np.int64]
+UInt64: TypeAlias = npt.NDArray[np.uint64]
 Float32: TypeAlias = npt.NDArray[np.float32]
 Float64: TypeAlias = npt.NDArray[np.float64]
 
@@ -49,10 +51,8 @@ class Lists:
 
     def take(self, rows: Int64) -> Lists:
         """The lists of these rows, in this order."""
-        sizes = self.sizes[rows]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        picked = np.repeat(self.starts[rows] - starts[:-1], sizes) + np.arange(starts[-1])
-        return Lists(starts, self.values[picked])
+        starts = np.concatenate([[0], np.cumsum(self.sizes[rows])])
+        return Lists(starts, self.values[places_of(self.starts, rows)])
 
     def contains(self, rows: Int64, values: Int64) -> Bool:
         """Whether the list of each given row holds the value beside it, (n,)."""
@@ -68,6 +68,21 @@ class Lists:
 def starts_of(sorted_rows: Int64, n_rows: int) -> Int64:
     """Where each row begins in an ascending array of row numbers, int64 (n_rows + 1,)."""
     return np.searchsorted(sorted_rows, np.arange(n_rows + 1)).astype(np.int64)
+
+
+def places_of(starts: Int64, rows: Int64) -> Int64:
+    """The places of all values of these rows, row after row, in compressed lists that begin at `starts`."""
+    sizes = starts[rows + 1] - starts[rows]
+    ends = np.cumsum(sizes)
+    return np.repeat(starts[rows] - ends + sizes, sizes) + np.arange(sizes.sum())
+
+
+def index_in_row(rows: Int64) -> Int64:
+    """How many places of the same row stand before each place, (n,); equal rows stand together."""
+    places = np.arange(len(rows))
+    begins = np.ones(len(rows), bool)
+    np.not_equal(rows[1:], rows[:-1], out=begins[1:])
+    return places - np.maximum.accumulate(np.where(begins, places, 0))
 
 
 def count_before(flags: Bool, starts: Int64) -> Int64:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datagen.selection.arrays import Bool, Float64, Int64, count_before, quantile_per_row, robust_spread, starts_of
+from datagen.selection.arrays import Float64, Int64, quantile_per_row, robust_spread
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,3 @@ def reranker_limits(
     below = np.fmax(middle - rule.margin * scale.spread, scale.floor)
     above = np.nan_to_num(middle + rule.promote_margin * scale.spread, nan=np.inf)
     return below, above
-
-
-def next_round(rows: Int64, waiting: Bool, unfinished: Bool, size: int) -> Bool:
-    """The candidates to score next: the first `size` that wait, of each unfinished query, (n,).
-
-    Args:
-        rows: query of each candidate, ascending.
-        waiting: candidates that may be scored and have no score yet.
-        unfinished: whether each query still lacks negatives, (n_queries,).
-        size: candidates a query and round.
-    """
-    open_ = waiting & unfinished[rows]
-    return open_ & (count_before(open_, starts_of(rows, len(unfinished))) < size)

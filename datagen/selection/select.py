@@ -1,4 +1,4 @@
-"""From candidates to decisions: closure, margin, choice. Every candidate gets a reason."""
+"""What is against each candidate: closure and margin. Every candidate gets a reason."""
 
 from __future__ import annotations
 
@@ -23,30 +23,29 @@ from datagen.selection.closure import Closure
 
 
 class Reason(IntEnum):
-    """Why a candidate is or is not a negative; the names are what the ledger says."""
+    """What is against a candidate; the names are what the ledger says."""
 
-    SELECTED = 0
-    SURPLUS = 1
-    """May be a negative, but better ones were enough."""
-    KNOWN_POSITIVE = 2
-    QUERY_TEXT = 3
-    POSITIVE_TEXT = 4
-    SIBLING_POSITIVE = 5
+    SURPLUS = 0
+    """Nothing: it is eligible, and stays surplus unless it is chosen."""
+    KNOWN_POSITIVE = 1
+    QUERY_TEXT = 2
+    POSITIVE_TEXT = 3
+    SIBLING_POSITIVE = 4
     """Says the same as a positive of a query that asks the same."""
-    SAME_DOCUMENT = 6
+    SAME_DOCUMENT = 5
     """Cut from the same longer document as a positive."""
-    NEAR_TEXT = 7
+    NEAR_TEXT = 6
     """Repeats the query, or what answers it, in nearly the same words."""
-    NEAR_VECTOR = 8
+    NEAR_VECTOR = 7
     """For the teacher nearly the same as a positive."""
-    EXCLUDED_FIELD = 9
+    EXCLUDED_FIELD = 8
     """Like a positive in a field in which it must not be."""
-    OTHER_FIELD = 10
+    OTHER_FIELD = 9
     """Unlike all positives in a field in which it must not be."""
-    NEAR_POSITIVE = 11
+    NEAR_POSITIVE = 10
     """Among the documents nearest to a positive."""
-    MARGIN = 12
-    REPEATED_TEXT = 13
+    MARGIN = 11
+    REPEATED_TEXT = 12
     """Says the same as a better candidate of the same query."""
 
     @property

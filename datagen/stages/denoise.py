@@ -1,7 +1,8 @@
-"""Denoise: a reranker checks what the margin let through, in rounds, until each query has its clean negatives.
+"""Denoise: a reranker checks what the margin let through, in rounds, until each query has its clean candidates.
 
-The outcome is three-way: negative (clearly below the positive for both scorers), ignored (in doubt), and positive
-(clearly above the known positive for both; only when promotion is asked for).
+The outcome is three-way: eligible (clearly below the positive for both scorers), ignored (in doubt), and positive
+(clearly above the known positive for both; only when promotion is asked for). Candidates are asked for in the order
+in which the stage `choose` takes them.
 """
 
 from __future__ import annotations
@@ -18,26 +19,27 @@ from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import DenoiseConfig, RunConfig, StageName
 from datagen.documents import render_documents
+from datagen.lineup import Lining, number_queries, open_lining, order_settings
 from datagen.progress import Progress
-from datagen.report.ledger import count_ledger
+from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.scores import PairScores, Texts
-from datagen.selection.arrays import Bool, Float64, count_per_row, quantile_per_row, starts_of
-from datagen.selection.denoise import DenoiseRule, RerankerScale, measure_scale, next_round, reranker_limits
+from datagen.selection.arrays import Bool, Float64, quantile_per_row, starts_of
+from datagen.selection.choice import next_round
+from datagen.selection.denoise import DenoiseRule, RerankerScale, measure_scale, reranker_limits
 from datagen.selection.select import choose_top
 from datagen.stages.base import Work
 from datagen.storage import make_folder
-from datagen.tables import DECISION_IGNORED, DECISION_NEGATIVE, DECISION_POSITIVE
+from datagen.tables import DECISION_POSITIVE
 
 _UNIT_PARTS = 16
 """Ledger parts decided together: more share the token vectors of their documents, fewer need less memory."""
-_OPEN = ("selected", "surplus")
 _DOUBTED = ("margin", "near_positive")
 """Reasons of the teacher that a promotion may overrule."""
 
 
 class Denoise:
-    """Reads the ledger; writes it again with reranker scores and final decisions."""
+    """Reads the ledger; writes it again with reranker scores and what they say against a candidate."""
 
     name: StageName = "denoise"
     reads = ("candidates", "corpus", "queries")
@@ -49,7 +51,7 @@ class Denoise:
         return {
             **config.denoise.model_dump(mode="json", exclude=batching),
             "reranker_scores": backends.reranker_identity(),
-            "num_negatives": config.mine.num_negatives,
+            **{f"choice_{name}": value for name, value in order_settings(config).items()},
         }
 
     def run(self, work: Work) -> Counts:
@@ -62,7 +64,7 @@ class Denoise:
         make_folder(folder)
         for unit in units:
             _decide_parts(desk, scale, unit, folder)
-        counts = count_ledger(folder, desk.n_queries, work.config.mine.num_negatives)
+        counts = count_candidates(folder, desk.n_queries)
         pairs = int(shards.scan(folder).select(pl.col("reranker_score").count()).collect().item())
         cached = {"pairs": pairs, "pairs_cached": max(0, pairs - desk.tally["pairs_scored"])}
         numbers = {"positive_spread": round(scale.spread, 4), "floor": round(scale.floor, 4)}
@@ -74,7 +76,9 @@ class Desk:
     """What every unit of queries is decided with."""
 
     config: DenoiseConfig
-    wanted: int
+    lining: Lining
+    reserve: int
+    """Clean candidates made ready for each negative wanted."""
     backends: Backends
     progress: Progress
     scores: PairScores
@@ -106,7 +110,8 @@ class Unit:
         """Number the rows; `ledger` is ordered by query."""
         self._desk = desk
         self.ledger = ledger
-        self.rows: Int64 = (ledger["query_id"].rle_id().cast(pl.Int64)).to_numpy()
+        self.rows: Int64 = number_queries(ledger)
+        self.line = desk.lining.line_up(ledger)
         ids = ledger.select("query_id").unique(maintain_order=True)
         self.n_queries = len(ids)
         self._texts = Texts.of(ids.join(desk.queries, on="query_id", how="left", maintain_order="left")["query"])
@@ -126,10 +131,14 @@ class Unit:
         """Whether each row has one of these reasons."""
         return self.ledger["reason"].is_in(reasons).to_numpy()
 
-    def first_round(self) -> Bool:
-        """The first open candidates of each query."""
-        everyone = np.ones(self.n_queries, bool)
-        return next_round(self.rows, self.reason_is(*_OPEN), everyone, self._desk.round_size)
+    def next_round(self, limit: Float64 | None = None) -> Bool:
+        """Which rows to score next, when those up to each query's limit are clean; the first round without a limit."""
+        scores = self.scores[self.line.places]
+        clean = scores <= (np.full(self.n_queries, -np.inf) if limit is None else limit)[self.line.rows]
+        asked = next_round(self.line, clean, np.isnan(scores), self._desk.round_size, self._desk.reserve)
+        todo = np.zeros(len(self.rows), bool)
+        todo[self.line.places[asked]] = True
+        return todo
 
     def positives(self, values: Float32) -> tuple[Float64, Int64]:
         """The values of the known positives, query by query, and where each query begins."""
@@ -142,7 +151,8 @@ def _open_desk(work: Work) -> Desk:
     documents = render_documents(corpus, work.config.teacher.document_template)
     return Desk(
         work.config.denoise,
-        work.config.mine.num_negatives,
+        open_lining(work.config, work.backends, work.progress, work.source),
+        work.config.mine.choice.reserve,
         work.backends,
         work.progress,
         PairScores(work.config.cache_folder, work.backends.reranker_identity()),
@@ -161,7 +171,7 @@ def _measure(desk: Desk, units: list[list[Path]]) -> RerankerScale:
     found: list[Float64] = []
     for parts in units:
         unit = Unit(desk, pl.concat(map(_read, parts)))
-        unit.score(unit.reason_is("known_positive") | unit.first_round())
+        unit.score(unit.reason_is("known_positive") | unit.next_round())
         found.append(quantile_per_row(*unit.positives(unit.scores), 0.5))
     middles = np.concatenate(found)
     return measure_scale(desk.rule, middles[~np.isnan(middles)])
@@ -180,45 +190,33 @@ def _decide_parts(desk: Desk, scale: RerankerScale, parts: list[Path], folder: P
 
 
 def decide(unit: Unit, desk: Desk, scale: RerankerScale) -> pl.DataFrame:
-    """The ledger of a unit with reranker scores and final decisions."""
+    """The ledger of a unit with reranker scores, and what they say."""
     unit.score(unit.reason_is("known_positive"))
     below, above = reranker_limits(desk.rule, scale, *unit.positives(unit.scores))
-    open_ = unit.reason_is(*_OPEN)
-    clean = _score_in_rounds(unit, desk, open_, below)
+    limit = _score_in_rounds(unit, desk, below)
+    doubted = unit.reason_is("surplus") & (unit.scores > limit[unit.rows])
     promoted = _promote(unit, desk, above)
-    selected = choose_top(unit.rows, clean, desk.wanted, unit.n_queries)
-    doubted = open_ & ~clean & ~np.isnan(unit.scores)
-    surplus = open_ & ~selected & ~doubted
-    reason: pl.Expr = pl.col("reason")
-    for flags, word in ((surplus, "surplus"), (doubted, "reranker"), (selected, "selected"), (promoted, "promoted")):
-        reason = pl.when(pl.Series(flags)).then(pl.lit(word)).otherwise(reason)
-    decision = (
-        pl.when(pl.Series(selected))
-        .then(pl.lit(DECISION_NEGATIVE))
-        .when(pl.Series(promoted))
-        .then(pl.lit(DECISION_POSITIVE))
-        .otherwise(pl.lit(DECISION_IGNORED))
-    )
     return unit.ledger.with_columns(
         pl.Series("reranker_score", unit.scores, dtype=pl.Float32, nan_to_null=True),
-        decision.alias("decision"),
-        reason.alias("reason"),
+        decision=pl.when(pl.Series(promoted)).then(pl.lit(DECISION_POSITIVE)).otherwise("decision"),
+        reason=pl.when(pl.Series(promoted))
+        .then(pl.lit("promoted"))
+        .when(pl.Series(doubted))
+        .then(pl.lit("reranker"))
+        .otherwise("reason"),
     )
 
 
-def _score_in_rounds(unit: Unit, desk: Desk, open_: Bool, below: Float64) -> Bool:
-    """Which open candidates are clean, once each query has enough of them or all its candidates are scored."""
-    todo = unit.first_round()
+def _score_in_rounds(unit: Unit, desk: Desk, below: Float64) -> Float64:
+    """Score until each query has enough clean candidates or none is left; the highest score of a clean one."""
+    todo = unit.next_round()
     unit.score(todo)
     first = unit.scores[todo].astype(np.float64), starts_of(unit.rows[todo], unit.n_queries)
     limit = np.fmax(below, quantile_per_row(*first, 1 - desk.config.max_overruled))
-    clean = open_ & (unit.scores <= limit[unit.rows])
     while todo.any():
-        unfinished = count_per_row(clean, starts_of(unit.rows, unit.n_queries)) < desk.wanted
-        todo = next_round(unit.rows, open_ & np.isnan(unit.scores), unfinished, desk.round_size)
+        todo = unit.next_round(limit)
         unit.score(todo)
-        clean = open_ & (unit.scores <= limit[unit.rows])
-    return clean
+    return limit
 
 
 def _promote(unit: Unit, desk: Desk, above: Float64) -> Bool:

@@ -29,7 +29,7 @@ class Export:
         return {
             **config.export.model_dump(mode="json"),
             "document_template": config.teacher.document_template,
-            "num_negatives": config.mine.num_negatives,
+            "wanted": config.mine.wanted,
         }
 
     def run(self, work: Work) -> Counts:
@@ -44,7 +44,7 @@ class Export:
 
 def _short(work: Work) -> pl.DataFrame:
     queries = work.read("queries", ["query_id"])
-    return short_queries(shards.scan(work.source("candidates")), queries, work.config.mine.num_negatives)
+    return short_queries(shards.scan(work.source("candidates")), queries, work.config.mine.wanted)
 
 
 def _short_rows(short: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Mine: the nearest documents of each query, and which of them may be its negatives.
+"""Mine: the nearest documents of each query, and what is against each of them as a negative.
 
 Queries are searched in batches, because each search may read the whole corpus; a batch is judged and written in
 blocks, each one part of the ledger, so that a run that was killed goes on with the next batch.
@@ -34,13 +34,13 @@ from datagen.document_vectors import DocumentVectors, open_document_vectors
 from datagen.documents import iterate_documents
 from datagen.mining import Found, Miner, measure_recall
 from datagen.near_queries import QueryFamilies
-from datagen.report.ledger import count_ledger
+from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.selection.closure import Closure
-from datagen.selection.select import Reason, choose_top
+from datagen.selection.select import Reason
 from datagen.stages.base import Work
 from datagen.storage import make_folder
-from datagen.tables import DECISION_IGNORED, DECISION_NEGATIVE
+from datagen.tables import DECISION_IGNORED
 from datagen.vectors import TextVectors, open_vectors
 
 _PAIR = ("query_id", "doc_id")
@@ -62,11 +62,12 @@ class Mine:
     writes = ("candidates", "margins")
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
-        """The mining settings, the seed, and how many candidates a reranker wants in reserve."""
-        return {**config.mine.model_dump(mode="json"), "seed": config.seed, "wanted": _wanted(config)}
+        """The settings of the search and of the margin, the seed, and how many candidates a query needs."""
+        searching = config.mine.model_dump(mode="json", exclude={"choice", "num_negatives"})
+        return {**searching, "seed": config.seed, "wanted": _wanted(config)}
 
     def run(self, work: Work) -> Counts:
-        """Search and judge, batch by batch; rejected per reason, queries short, score quantiles."""
+        """Search and judge, batch by batch; candidates per reason, queries without an eligible one."""
         task = _prepare(work)
         folder = work.partial / "candidates"
         for table in self.writes:
@@ -77,7 +78,7 @@ class Mine:
                 if missing:
                     _write(task, missing, work.partial)
                 advance(sum(len(block.queries) for block in batch))
-        counts = count_ledger(folder, task.n_queries, work.config.mine.num_negatives)
+        counts = count_candidates(folder, task.n_queries)
         near_queries = {"texts": task.families.joined, "largest": task.families.largest}
         return {**counts, **_recall(task, work.config.mine), "near_queries": near_queries}
 
@@ -143,19 +144,17 @@ class MiningTask:
         return pl.DataFrame({"query_id": self.query_ids.gather(queries), **numbers}, nan_to_null=True)
 
     def ledger(self, found: Found, closure: Closure, queries: Int64) -> pl.DataFrame:
-        """All candidates of a block of queries with decision and reason, query by query, best first.
+        """All candidates of a block of queries, each with what is against it, query by query, best first.
 
         Known positives that the search did not reach follow at the end of their query with rank 0.
         """
-        candidates, reasons = found.candidates, found.reasons.copy()
-        wanted = self.miner.config.num_negatives
-        reasons[choose_top(candidates.rows, reasons == Reason.SURPLUS, wanted, len(queries))] = Reason.SELECTED
+        candidates = found.candidates
         rows = pl.DataFrame(
             {
                 "row": candidates.rows,
                 "document": candidates.documents,
                 "teacher_score": candidates.scores,
-                "reason": reasons,
+                "reason": found.reasons,
                 **self.sources.columns(found.union, self.miner.config.candidates),
             }
         )
@@ -163,13 +162,12 @@ class MiningTask:
 
     def _named(self, rows: pl.DataFrame, queries: Int64) -> pl.DataFrame:
         labels = pl.Series([reason.label for reason in Reason])
-        selected = pl.col("reason") == int(Reason.SELECTED)
         return rows.select(
             cs.by_name(*_FOUND_BY, require_all=False),
             query_id=self.query_ids.gather(queries[rows["row"].to_numpy()]),
             doc_id=self.document_ids.gather(rows["document"]),
             teacher_score="teacher_score",
-            decision=pl.when(selected).then(pl.lit(DECISION_NEGATIVE)).otherwise(pl.lit(DECISION_IGNORED)),
+            decision=pl.lit(DECISION_IGNORED),
             reason=labels.gather(rows["reason"]),
         )
 
@@ -203,8 +201,10 @@ def _recall(task: MiningTask, config: MineConfig) -> Counts:
 
 
 def _wanted(config: RunConfig) -> int:
+    """Eligible candidates of a query after which its search ends: the same for most ways to choose among them."""
+    mine = config.mine
     spare = config.denoise.spare_candidates if config.denoise.enabled else 0
-    return config.mine.num_negatives + spare
+    return max(mine.num_negatives + spare, mine.wanted * mine.choice.reserve)
 
 
 def _prepare(work: Work) -> MiningTask:

@@ -28,9 +28,11 @@ def test_d03_more_than_16_million_scores_are_counted(tmp_path: Path) -> None:
         decision=pl.lit("negative"),
         reason=pl.lit("selected"),
         query_id=pl.lit("q"),
+        doc_id=pl.lit("d"),
+        tier=pl.lit("hard"),
     )
     rows.sink_parquet(tmp_path / "part.parquet", compression="uncompressed")
-    counts = count_ledger(tmp_path, 1, 5)
+    counts = count_ledger(tmp_path, 1, (5,), 1)
     assert counts["negatives"] == MANY
     assert counts["teacher_score_of_negatives"] == {"5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95}
 

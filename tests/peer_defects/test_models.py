@@ -212,7 +212,7 @@ def _leave_as_if_killed(run: Path, stage: str) -> None:
     done = run / ".stages" / stage
     record = json.loads((done / "stage.json").read_text())
     (done / "stage.json").unlink()
-    for later in ("denoise", "export"):
+    for later in ("denoise", "choose", "export"):
         shutil.rmtree(run / ".stages" / later, ignore_errors=True)
     part = next((done / "candidates").glob("*.parquet"))
     planted = pl.read_parquet(part).with_columns(source=pl.lit("planted"))

@@ -15,7 +15,7 @@ from datagen import shards
 from datagen.config import build_config
 from datagen.report.card import write_report
 from datagen.report.knobs import MEANINGS, meaning
-from datagen.report.ledger import count_ledger
+from datagen.report.ledger import count_candidates, count_ledger
 from datagen.report.summary import Record, render_summary
 from datagen.run_folder import RunFolder, StageRecord, open_run
 from datagen.selection.select import Reason
@@ -28,6 +28,7 @@ LEDGER = {
     "teacher_score": [0.9, 0.8, 0.7, 0.6, 0.95],
     "decision": ["negative", "negative", "ignored", "negative", "ignored"],
     "reason": ["selected", "selected", "margin", "selected", "known_positive"],
+    "tier": ["hard", "easy", None, "hard", None],
 }
 
 
@@ -44,18 +45,18 @@ def folder(tmp_path: Path) -> RunFolder:
     import polars as pl
 
     with open_run(tmp_path / "run") as folder:
-        partial = folder.partial("mine", "f")
+        partial = folder.partial("choose", "f")
         shards.write_parts(partial / "candidates", "candidates", [pl.DataFrame(LEDGER)])
         corpus = pl.DataFrame({"doc_id": ["1"], "text": ["t"], "origin": ["packaged:medquad-sample"]})
         shards.write_parts(partial / "corpus", "corpus", [corpus])
-        counts = count_ledger(partial / "candidates", 4, 2)
-        folder.commit(StageRecord("mine", "f", {}, counts, 1.5))
-        folder.publish(["mine"])
+        counts = count_ledger(partial / "candidates", 4, (1, 0, 1), 200)
+        folder.commit(StageRecord("choose", "f", {}, counts, 1.5))
+        folder.publish(["choose"])
         return folder
 
 
 def test_the_ledger_is_counted(folder: RunFolder) -> None:
-    record = folder.record("mine")
+    record = folder.record("choose")
     assert record is not None
     counts = record.counts
     assert counts["queries"] == 4
@@ -65,13 +66,15 @@ def test_the_ledger_is_counted(folder: RunFolder) -> None:
         2,
     )
     assert counts["reasons"] == {"selected": 3, "margin": 1, "known_positive": 1}
+    assert counts["tiers"] == {"hard": 2, "medium": 0, "easy": 1}
+    assert counts["queries_short_of_tier"] == {"hard": 2, "easy": 3}
     assert counts["rank_of_negatives"]["50%"] == 2
     assert counts["teacher_score_of_positives"]["5%"] == 0.95
 
 
 def test_the_card_is_a_dataset_card_with_the_licence_of_the_sample(folder: RunFolder) -> None:
     config = build_config({"out": folder.path, "input": {"corpus": "x"}})
-    write_report(folder, ["mine"], config)
+    write_report(folder, ["choose"], config)
     card = (folder.path / "README.md").read_text()
     front = yaml.safe_load(card.split("---")[1])
     assert {"config_name": "candidates", "data_files": "candidates/*.parquet"} in front["configs"]
@@ -82,9 +85,32 @@ def test_the_card_is_a_dataset_card_with_the_licence_of_the_sample(folder: RunFo
 
 
 def test_the_summary_names_what_fell_and_the_setting_that_changes_it(folder: RunFolder) -> None:
-    shown = _shown(folder.record("mine"))
+    shown = _shown(folder.record("choose"))
     assert "1 of 4 queries have all their negatives; 1 have fewer and 2 have none: --max-candidates" in shown
     assert "--margin, --margin-policy" in shown
+    assert "Queries with fewer negatives of a tier than asked for: 2 of hard, 3 of easy." in shown
+
+
+def test_hubs_are_counted_and_shown(folder: RunFolder) -> None:
+    record = folder.record("choose")
+    assert record is not None
+    hubs = record.counts["hubs"]
+    assert hubs["most_used"] == [{"doc_id": "1", "queries": 2}, {"doc_id": "2", "queries": 1}]
+    assert (hubs["documents"], hubs["documents_used"], hubs["share_of_top_1_percent"]) == (200, 2, 1.0)
+    assert "2 of 200 documents are negatives; the most used 1 % of all make up 100.0% of them" in _shown(record)
+    write_report(folder, ["choose"], build_config({"out": folder.path, "input": {"corpus": "x"}}))
+    card = (folder.path / "README.md").read_text()
+    assert "| 1 | 2 |\n| 2 | 1 |\n" in card
+    assert "None is a negative of more than" not in card
+    assert "| with fewer hard ones than asked for | 2 |" in card
+
+
+def test_the_ledger_is_counted_before_anything_is_chosen(folder: RunFolder) -> None:
+    counts = count_candidates(folder.path / "candidates", 4)
+    assert (counts["candidates"], counts["eligible"], counts["queries_without_eligible"]) == (5, 0, 4)
+    shown = _shown(SimpleNamespace(name="mine", seconds=0.1, counts=counts))
+    assert "queries without eligible 4" in shown
+    assert "have all their negatives" not in shown
 
 
 def test_what_clean_and_generate_set_aside_is_shown_with_its_share() -> None:
@@ -98,11 +124,19 @@ def test_what_clean_and_generate_set_aside_is_shown_with_its_share() -> None:
 
 
 def test_a_run_where_nothing_is_short_says_so() -> None:
-    counts = {"reasons": {"selected": 2}, "candidates": 2, "queries": 1, "queries_with_all_negatives": 1}
-    record: Record = SimpleNamespace(name="mine", seconds=0.1, counts=counts)
+    hubs = {"documents": 2, "documents_used": 2, "gini": 0.0, "share_of_top_1_percent": 0.5, "most_used": []}
+    counts = {
+        "reasons": {"selected": 2},
+        "candidates": 2,
+        "queries": 1,
+        "queries_with_all_negatives": 1,
+        "queries_short_of_tier": {"hard": 0},
+        "hubs": hubs,
+    }
+    record: Record = SimpleNamespace(name="choose", seconds=0.1, counts=counts)
     assert "1 of 1 queries have all their negatives." in _shown(record)
 
 
 def test_every_reason_of_the_kernel_has_a_meaning() -> None:
-    assert {reason.label for reason in Reason} <= set(MEANINGS)
+    assert {"selected", *(reason.label for reason in Reason)} <= set(MEANINGS)
     assert meaning("my_own_rule") == ("my own rule", "")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.selection.denoise import DenoiseRule, measure_scale, next_round, reranker_limits
+from datagen.selection.denoise import DenoiseRule, measure_scale, reranker_limits
 
 RULE = DenoiseRule(margin=1.0, floor_quantile=0.0, promote_margin=2.0)
 
@@ -38,9 +38,3 @@ def test_limits_move_with_the_scores(scores: list[float], factor: float, shift: 
         strict=True,
     ):
         assert b == pytest.approx(factor * a + shift, abs=1e-6)
-
-
-def test_next_round_takes_the_first_waiting_of_unfinished_queries() -> None:
-    rows = np.array([0, 0, 0, 1, 1])
-    waiting = np.array([False, True, True, True, True])
-    assert next_round(rows, waiting, np.array([True, False]), 1).tolist() == [False, True, False, False, False]
