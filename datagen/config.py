@@ -20,6 +20,7 @@ from datagen.config_chunk import ChunkConfig
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
 from datagen.config_mine import MineConfig
 from datagen.errors import ConfigError, unknown_choice
+from datagen.memory import Size
 from datagen.settings import Settings, Share
 
 StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "export"]
@@ -206,6 +207,9 @@ class RunConfig(Settings):
     stages: tuple[StageName, ...] = Field(default=(), description="what to run (default: what the input calls for)")
     cache: Path | None = Field(
         default=None, description="vectors and reranker scores, shared by runs (default ~/.cache/datagen)"
+    )
+    memory: Size | None = Field(
+        default=None, description="memory that the run may use, such as 4GiB (default: half of what is free)"
     )
     input: InputConfig = Field(
         default=InputConfig(), description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`: where the data is"

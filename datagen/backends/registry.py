@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
+import logging
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 import numpy as np
 
+from datagen.backends import index_choice
 from datagen.backends.models import find_model, hash_model, hash_user_class, is_user_class, load_user_class
 from datagen.backends.protocols import (
     LLM,
     Closing,
+    FillableIndex,
     Preflight,
     Reranker,
     Role,
+    SearchDemand,
     SearchIndex,
     Teacher,
     TokenCounter,
@@ -28,14 +33,18 @@ from datagen.errors import BackendMissingError, ConfigError, unknown_choice
 from datagen.generation.runtime import loop
 from datagen.progress import Progress
 
+log = logging.getLogger(__name__)
+
 _LLMS = {"openai": ("llm_openai", "load_openai"), "vllm": ("llm_vllm", "load_vllm")}
 _BATCH_LLMS = {"openai": ("llm_batch", "load_batch")}
-_INDEXES = {"faiss": ("index_faiss", "FaissFlatIndex")}
+_INDEXES = {"flat": "index_faiss", "blocked": "index_blocked", "ivf": "index_approximate", "hnsw": "index_approximate"}
 _RERANKERS = {
     "maxsim": ("reranker_maxsim", "load_maxsim"),
     "cross-encoder": ("reranker_ce", "load_cross_encoder"),
 }
 _NEEDS = {
+    "index_approximate": ("search with FAISS", "mine"),
+    "index_blocked": ("blocked search", "st"),
     "index_faiss": ("search with FAISS", "faiss"),
     "teacher_st": ("a sentence-transformers teacher", "st"),
     "reranker_ce": ("a cross-encoder", "st"),
@@ -108,7 +117,7 @@ class Registry:
             find_model(self._config.teacher.model, self._config.teacher.revision)
             _module("teacher_st")
         elif stage in ("verify", "mine"):
-            self._empty_index(1)
+            self._check_index()
         elif stage == "denoise" and not self._is_users_reranker:
             kind, model, revision = self._reranker_model()
             find_model(model, revision)
@@ -141,24 +150,36 @@ class Registry:
         """Hash of the tokenizer's file."""
         return str(_module("tokens").hash_tokenizer(self._tokenizer_folder))
 
-    def index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
-        """The index that the settings name, with all documents in it; position i is document i."""
-        index = self._empty_index(documents.dim)
-        with progress.step("index", len(documents), "documents") as advance:
-            for begin in range(0, len(documents), _ADD_BLOCK):
-                numbers = np.arange(begin, min(begin + _ADD_BLOCK, len(documents)))
-                index.add(documents.take(numbers))
-                advance(len(numbers))
-        return index
-
-    def _empty_index(self, dim: int) -> SearchIndex:
+    def index(self, documents: VectorSource, progress: Progress, demand: SearchDemand) -> SearchIndex:
+        """The index that the settings name or the rule of `index_choice` chooses; position i is document i."""
         name = self._config.mine.index
         if is_user_class(name):
-            return load_user_class(name, dim, SearchIndex)
-        if name not in _INDEXES:
-            raise unknown_choice("index", name, [*_INDEXES, "package.module:Class"])
-        module, factory = _INDEXES[name]
-        return cast("SearchIndex", getattr(_module(module), factory)(dim))
+            return _filled(load_user_class(name, documents.dim, FillableIndex), documents, progress)
+        if name == "auto":
+            sizes = len(documents), demand.n_queries, documents.dim
+            installed = {"has_faiss": _is_installed("faiss"), "has_torch": _is_installed("torch")}
+            name = index_choice.choose_index(*sizes, **installed)
+            log.info("index: %s", name)
+        module = _module(_INDEXES[name])
+        if name == "flat":
+            return _filled(module.FaissFlatIndex(documents.dim), documents, progress)
+        if name == "blocked":
+            return cast("SearchIndex", module.BlockedIndex(documents, demand.memory, self._config.teacher.device))
+        settings = self._config.mine.min_recall, self._config.cache_folder
+        index = module.ApproximateIndex(name, documents, demand, *settings)
+        index.build(progress)
+        return cast("SearchIndex", index)
+
+    def _check_index(self) -> None:
+        name = self._config.mine.index
+        if is_user_class(name):
+            load_user_class(name, 1, FillableIndex)
+        elif name not in index_choice.KINDS:
+            raise unknown_choice("index", name, [*index_choice.KINDS, "package.module:Class"])
+        elif name != "auto":
+            _module(_INDEXES[name])
+        elif not _is_installed("torch"):
+            _module("index_faiss")
 
     def reranker(self) -> Reranker:
         """The second scorer of the run.
@@ -231,6 +252,19 @@ class Registry:
         if name.startswith("maxsim:"):
             return "maxsim", name.removeprefix("maxsim:"), revision
         return "cross-encoder", name.removeprefix("cross-encoder:"), revision
+
+
+def _filled(index: FillableIndex, documents: VectorSource, progress: Progress) -> SearchIndex:
+    with progress.step("index", len(documents), "documents") as advance:
+        for begin in range(0, len(documents), _ADD_BLOCK):
+            numbers = np.arange(begin, min(begin + _ADD_BLOCK, len(documents)))
+            index.add(documents.take(numbers))
+            advance(len(numbers))
+    return index
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
 
 
 def _model_hash(spec: str, revision: str | None, settings: TeacherConfig | DenoiseConfig) -> str:

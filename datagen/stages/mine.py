@@ -16,10 +16,10 @@ import numpy as np
 import polars as pl
 
 from datagen import shards
-from datagen.backends.protocols import Backends, Int64
+from datagen.backends.protocols import Backends, Int64, Telling
 from datagen.closing import Closing, LabelledPairs
 from datagen.config import RunConfig, StageName
-from datagen.document_vectors import open_document_vectors
+from datagen.document_vectors import open_document_vectors, search_demand
 from datagen.documents import iterate_documents
 from datagen.mining import Found, Miner
 from datagen.near_queries import QueryFamilies
@@ -62,7 +62,9 @@ class Mine:
                     _write(task, missing, work.partial)
                 advance(sum(len(block.queries) for block in batch))
         counts = count_ledger(folder, task.n_queries, work.config.mine.num_negatives)
-        return {**counts, "near_queries": {"texts": task.families.joined, "largest": task.families.largest}}
+        index = task.miner.index
+        facts = {"index": dict(index.facts)} if isinstance(index, Telling) else {}
+        return {**counts, **facts, "near_queries": {"texts": task.families.joined, "largest": task.families.largest}}
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,8 @@ def _prepare(work: Work) -> MiningTask:
     closing = Closing(config.mine, config.cache_folder, work.progress)
     closure, families = closing.close(corpus, queries, documents, pairs)
     sample = document_vectors.take(_sample(len(corpus), config.mine.reference_sample, config.seed))
-    index = work.backends.index(document_vectors, work.progress)
+    demand = search_demand(config, query_vectors, query_places, config.mine.candidates + 1)
+    index = work.backends.index(document_vectors, work.progress, demand)
     miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, sample)
     return MiningTask(miner, closure, families, query_vectors, query_places, queries["query_id"], corpus["doc_id"])
 
