@@ -23,9 +23,7 @@ class MineConfig(Settings):
         default=100, ge=1, description="nearest documents looked at first, beside the known positives"
     )
     max_candidates: int = Field(default=1000, ge=1, description="how deep a query short of negatives is searched")
-    index: str = Field(
-        default="auto", description="auto, flat, blocked, ivf, hnsw or a user's package.module:Class"
-    )
+    index: str = Field(default="auto", description="auto, flat, blocked, ivf, hnsw or a user's package.module:Class")
     min_recall: Share = Field(
         default=0.95, description="ivf and hnsw: share of the true nearest documents that the search must find"
     )

@@ -41,7 +41,9 @@ def exact_scores(documents: VectorSource, queries: Float32, rows: Rows, numbers:
         pairs = order[edges[begin] : edges[begin] + len(own)]
         parts = np.array_split(np.arange(len(pairs)), n_workers())
         with ThreadPoolExecutor(n_workers()) as pool:
-            done = pool.map(lambda part, v=vectors, o=own, p=pairs: _products(v, o[part], queries, rows[p[part]]), parts)
+            done = pool.map(
+                lambda part, v=vectors, o=own, p=pairs: _products(v, o[part], queries, rows[p[part]]), parts
+            )
             scores[pairs] = np.concatenate(list(done))
     return scores
 

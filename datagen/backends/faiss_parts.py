@@ -145,9 +145,7 @@ class HnswParts:
 
     def train(self, sample: Float32, path: Path) -> None:
         """Write what all parts start from: the range of each dimension."""
-        index = faiss.IndexHNSWSQ(
-            self._dim, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT
-        )
+        index = faiss.IndexHNSWSQ(self._dim, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = _CONSTRUCTION
         index.train(sample)
         _write(index, path)
