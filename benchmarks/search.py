@@ -124,11 +124,9 @@ def _recall(arguments: argparse.Namespace, documents: MadeVectors, found: tuple[
         return 1.0
     if arguments.only != "blocked":
         return None
-    theirs = np.load(kept)
-    pairs = [
-        np.sort(array + np.arange(len(array))[:, None] * len(documents), axis=None) for array in (theirs, found[1])
-    ]
-    return len(np.intersect1d(*pairs, assume_unique=True)) / theirs.size
+    firsts = np.arange(len(found[1]))[:, None] * len(documents)
+    ours, flat = np.sort(found[1] + firsts, axis=None), np.sort(np.load(kept) + firsts, axis=None)
+    return float(len(np.intersect1d(ours, flat, assume_unique=True)) / flat.size)
 
 
 def _documents(folder: Path, n: int) -> MadeVectors:

@@ -21,7 +21,8 @@ PROMISED = (
     "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
     "--num-negatives --candidates --max-candidates --margin-policy --margin --positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --dry-run --cache "
-    "--seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set"
+    "--seed --fresh --quiet --log-file --trust-remote-code --max-tokens --index --min-recall "
+    "--memory --set"
 )
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "dry_run"}
 
@@ -37,6 +38,8 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--same-field a --same-field b", {"mine": {"rules": {"same_field": ["a", "b"]}}}),
     ("--exclude-same url", {"mine": {"rules": {"exclude_same": ["url"]}}}),
     ("--same-doc adjacent", {"mine": {"rules": {"same_doc": "adjacent"}}}),
+    ("--index ivf --min-recall 0.9", {"mine": {"index": "ivf", "min_recall": 0.9}}),
+    ("--memory 4GiB", {"memory": "4GiB"}),
     ("--query-prompt q:", {"teacher": {"query_prompt": "q:"}}),
     ("--document-prompt d:", {"teacher": {"document_prompt": "d:"}}),
     ("--document-template {text}", {"teacher": {"document_template": "{text}"}}),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -58,7 +58,9 @@ class Parts(Protocol):
         """What to try, least effort first, up to the most that is worth it, to find k documents."""
         ...
 
-    def assign(self, trained: faiss.Index, queries: Float32, effort: int) -> tuple[Int64, Float32] | None:
+    def assign(
+        self, trained: Any, queries: Float32, effort: int
+    ) -> tuple[Int64, Float32] | None:  # Any: faiss wraps it
         """What is the same for all parts."""
         ...
 
@@ -110,7 +112,9 @@ class IvfParts:
         most = max(1, int(_PROBED * self._n_lists))
         return _doubling(min(4, most), most)
 
-    def assign(self, trained: faiss.Index, queries: Float32, effort: int) -> tuple[Int64, Float32] | None:
+    def assign(
+        self, trained: Any, queries: Float32, effort: int
+    ) -> tuple[Int64, Float32] | None:  # Any: faiss wraps it
         """The lists of each query and their scores, both (n, effort)."""
         scores, lists = trained.quantizer.search(queries, effort)
         return lists, scores
@@ -120,8 +124,9 @@ class IvfParts:
     ) -> tuple[Float32, Int64]:
         """Rough scores and positions in the part, both (n, k), -1 where fewer were found."""
         if isinstance(part, faiss.IndexIVF) and assigned is not None:
-            part.nprobe = effort
-            scores, positions = part.search_preassigned(queries, k, *assigned)
+            inverted: Any = part  # Any: faiss replaces its methods at run time
+            inverted.nprobe = effort
+            scores, positions = inverted.search_preassigned(queries, k, *assigned)
         else:  # on GPUs
             faiss.GpuParameterSpace().set_index_parameter(part, "nprobe", effort)
             scores, positions = part.search(queries, k)
@@ -145,7 +150,8 @@ class HnswParts:
 
     def train(self, sample: Float32, path: Path) -> None:
         """Write what all parts start from: the range of each dimension."""
-        index = faiss.IndexHNSWSQ(self._dim, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+        make: Any = faiss.IndexHNSWSQ  # Any: its types lack the constructor that is used here
+        index = make(self._dim, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = _CONSTRUCTION
         index.train(sample)
         _write(index, path)
@@ -162,7 +168,9 @@ class HnswParts:
         """From k documents kept in view, doubling, to some thousand."""
         return _doubling(max(k, 32), max(2 * k, _MOST_VISITED))
 
-    def assign(self, trained: faiss.Index, queries: Float32, effort: int) -> tuple[Int64, Float32] | None:
+    def assign(
+        self, trained: Any, queries: Float32, effort: int
+    ) -> tuple[Int64, Float32] | None:  # Any: faiss wraps it
         """Nothing: each part has its own way in."""
         return None
 
@@ -170,7 +178,9 @@ class HnswParts:
         self, part: faiss.Index, queries: Float32, k: int, effort: int, assigned: tuple[Int64, Float32] | None
     ) -> tuple[Float32, Int64]:
         """Rough scores and positions in the part, both (n, k), -1 where fewer were found."""
-        scores, positions = part.search(queries, k, params=faiss.SearchParametersHNSW(efSearch=effort))
+        graph: Any = part  # Any: faiss replaces its methods at run time
+        graph.hnsw.efSearch = effort
+        scores, positions = graph.search(queries, k)
         return scores, positions
 
 

@@ -28,7 +28,8 @@ _SPARE = 256
 def ordered(bits: Bits) -> Bits:
     """The bits of floating-point numbers as integers in the same order; its own inverse."""
     width = 8 * bits.itemsize
-    return bits ^ ((bits >> (width - 1)) & (2 ** (width - 1) - 1))
+    turned: Bits = bits ^ ((bits >> (width - 1)) & (2 ** (width - 1) - 1))
+    return turned
 
 
 class Survivors:

@@ -113,7 +113,7 @@ def test_search_gives_the_best_documents_in_order(exact: Make, n_queries: int, n
     scores, positions = exact(Stored(documents)).search(queries, 20)
     products = queries.astype(np.float64) @ documents.T.astype(np.float64)
     assert scores.shape == positions.shape == (n_queries, 20)
-    assert (scores.dtype, positions.dtype) == (np.float32, np.int64)
+    assert (str(scores.dtype), str(positions.dtype)) == ("float32", "int64")
     np.testing.assert_allclose(scores, -np.sort(-products, axis=1)[:, :20], atol=1e-6)
     np.testing.assert_allclose(np.take_along_axis(products, positions, axis=1), scores, atol=1e-6)
     assert all(len(set(row)) == 20 for row in positions.tolist())
