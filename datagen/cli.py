@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 WIDTH_OF_FILES = 120
 
 app = typer.Typer(
@@ -348,9 +347,8 @@ def _print_forecast(config: RunConfig) -> None:
     typer.echo(f"{size.documents:,} documents, {size.queries:,} queries, about {forecast.pairs:,} candidates")
     for stage in forecast.stages:
         typer.echo(f"{stage.stage:8} {stage.seconds:10,.0f} s {decimal(stage.disk):>12} on disk")
-    typer.echo(
-        f"together {forecast.seconds:10,.0f} s {decimal(forecast.disk):>12}, from a trial on a few hundred texts"
-    )
+    total = f"{forecast.seconds:10,.0f} s {decimal(forecast.disk):>12}"
+    typer.echo(f"together {total}, from a trial on a few hundred texts")
 
 
 def _print_result(result: RunResult) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import faiss
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from datagen.backends.protocols import Float32, Int64
 from datagen.storage import replacing
 
+Wrapped: TypeAlias = Any  # Any: FAISS gives its classes other methods at run time than its types say
 TRAINING = 64
 """Documents a centroid that the lists are trained on; FAISS warns below 39."""
 
@@ -58,9 +59,7 @@ class Parts(Protocol):
         """What to try, least effort first, up to the most that is worth it, to find k documents."""
         ...
 
-    def assign(
-        self, trained: Any, queries: Float32, effort: int
-    ) -> tuple[Int64, Float32] | None:  # Any: faiss wraps it
+    def assign(self, trained: Wrapped, queries: Float32, effort: int) -> tuple[Int64, Float32] | None:
         """What is the same for all parts."""
         ...
 
@@ -112,9 +111,7 @@ class IvfParts:
         most = max(1, int(_PROBED * self._n_lists))
         return _doubling(min(4, most), most)
 
-    def assign(
-        self, trained: Any, queries: Float32, effort: int
-    ) -> tuple[Int64, Float32] | None:  # Any: faiss wraps it
+    def assign(self, trained: Wrapped, queries: Float32, effort: int) -> tuple[Int64, Float32] | None:
         """The lists of each query and their scores, both (n, effort)."""
         scores, lists = trained.quantizer.search(queries, effort)
         return lists, scores
@@ -124,7 +121,7 @@ class IvfParts:
     ) -> tuple[Float32, Int64]:
         """Rough scores and positions in the part, both (n, k), -1 where fewer were found."""
         if isinstance(part, faiss.IndexIVF) and assigned is not None:
-            inverted: Any = part  # Any: faiss replaces its methods at run time
+            inverted: Wrapped = part
             inverted.nprobe = effort
             scores, positions = inverted.search_preassigned(queries, k, *assigned)
         else:  # on GPUs
@@ -150,7 +147,7 @@ class HnswParts:
 
     def train(self, sample: Float32, path: Path) -> None:
         """Write what all parts start from: the range of each dimension."""
-        make: Any = faiss.IndexHNSWSQ  # Any: its types lack the constructor that is used here
+        make: Wrapped = faiss.IndexHNSWSQ
         index = make(self._dim, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = _CONSTRUCTION
         index.train(sample)
@@ -168,9 +165,7 @@ class HnswParts:
         """From k documents kept in view, doubling, to some thousand."""
         return _doubling(max(k, 32), max(2 * k, _MOST_VISITED))
 
-    def assign(
-        self, trained: Any, queries: Float32, effort: int
-    ) -> tuple[Int64, Float32] | None:  # Any: faiss wraps it
+    def assign(self, trained: Wrapped, queries: Float32, effort: int) -> tuple[Int64, Float32] | None:
         """Nothing: each part has its own way in."""
         return None
 
@@ -178,7 +173,7 @@ class HnswParts:
         self, part: faiss.Index, queries: Float32, k: int, effort: int, assigned: tuple[Int64, Float32] | None
     ) -> tuple[Float32, Int64]:
         """Rough scores and positions in the part, both (n, k), -1 where fewer were found."""
-        graph: Any = part  # Any: faiss replaces its methods at run time
+        graph: Wrapped = part
         graph.hnsw.efSearch = effort
         scores, positions = graph.search(queries, k)
         return scores, positions

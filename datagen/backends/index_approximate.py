@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 PART_BYTES = 2**27
 """About the size of a part on disk: it may not depend on the memory of a run, or each would build its own."""
 
-_BLOCK = 32_768
+_LEAST_ROWS, _MOST_ROWS = 1024, 32_768
 _SAMPLE_SEED = 42
 
 
@@ -47,12 +47,15 @@ class ApproximateIndex:
         Args:
             kind: `ivf` or `hnsw`.
             documents: the vectors.
-            demand: what will be asked; recall is measured at its depth on its sample.
+            demand: what will be asked; recall is measured at its depth on its sample. Half of its memory is for parts,
+                a quarter for vectors of documents, a quarter for what is found of some of the queries.
             min_recall: the recall to reach, 0 to 1.
             cache: where indexes are kept, under the identity of the documents.
         """
         self._parts: Parts = KINDS[kind](documents.dim, len(documents))
         self._documents, self._demand, self._min_recall = documents, demand, min_recall
+        affordable = demand.memory // 4 // (6 * max(1, documents.dim))
+        self._block = max(_LEAST_ROWS, min(_MOST_ROWS, affordable))
         self._rows = max(1, PART_BYTES // self._parts.bytes_per_document)
         settings = fingerprint(kind, self._rows, self._parts.n_training, documents.dim, faiss.__version__)
         self._folder = cache / "indexes" / f"{documents.identity}-{settings}"
@@ -156,7 +159,7 @@ class ApproximateIndex:
         rows, columns = np.nonzero(positions[enough] >= 0)
         numbers = positions[enough][rows, columns].astype(np.uint32)
         own = np.ascontiguousarray(queries[enough])
-        scores = exact_scores(self._documents, own, rows.astype(np.uint32), numbers, _BLOCK)
+        scores = exact_scores(self._documents, own, rows.astype(np.uint32), numbers, self._block)
         if len(own):
             best[0][enough], best[1][enough] = best_of_each(rows.astype(np.uint32), numbers, scores, k)
         return best
@@ -187,8 +190,8 @@ class ApproximateIndex:
         return np.arange(part * self._rows, min((part + 1) * self._rows, len(self._documents)))
 
     def _blocks(self, numbers: Int64) -> Iterator[Float32]:
-        for begin in range(0, len(numbers), _BLOCK):
-            yield self._documents.take(numbers[begin : begin + _BLOCK])
+        for begin in range(0, len(numbers), self._block):
+            yield self._documents.take(numbers[begin : begin + self._block])
 
     def _training_sample(self) -> Float32:
         affordable = max(1, self._demand.memory // 4 // (4 * max(1, self._documents.dim)))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+import faiss
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,15 @@ from datagen.backends.index_blocked import BlockedIndex
 from datagen.backends.index_faiss import FaissFlatIndex
 from datagen.backends.protocols import Float32, Int64, SearchDemand, SearchIndex, Telling
 from datagen.progress import SilentProgress
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of FAISS wait for each other, on a busy machine far longer than these sizes take."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
 
 
 class Stored:
@@ -201,7 +211,7 @@ def test_a_blocked_search_reads_the_corpus_once_in_blocks() -> None:
 def test_a_pair_has_one_score_whatever_is_searched_with_it() -> None:
     documents, queries = _vectors(5000, 17, dim=96), _vectors(600, 18, dim=96)
     whole = BlockedIndex(Stored(documents), 2**30, "cpu").search(queries, 25)
-    parts = [BlockedIndex(Stored(documents), 0, "cpu").search(queries[i : i + 7], 25) for i in range(0, 600, 7)]
+    parts = [BlockedIndex(Stored(documents), 0, "cpu").search(queries[i : i + 150], 25) for i in range(0, 600, 150)]
     assert np.concatenate([scores for scores, _ in parts]).tobytes() == whole[0].tobytes()
     assert np.concatenate([positions for _, positions in parts]).tobytes() == whole[1].tobytes()
 
