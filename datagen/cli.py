@@ -343,11 +343,10 @@ def _print_forecast(config: RunConfig) -> None:
     from datagen.forecast import forecast_mining
 
     forecast = forecast_mining(config)
-    size = forecast.size
+    size, total = forecast.size, f"{forecast.seconds:10,.0f} s {decimal(forecast.disk):>12}"
     typer.echo(f"{size.documents:,} documents, {size.queries:,} queries, about {forecast.pairs:,} candidates")
     for stage in forecast.stages:
         typer.echo(f"{stage.stage:8} {stage.seconds:10,.0f} s {decimal(stage.disk):>12} on disk")
-    total = f"{forecast.seconds:10,.0f} s {decimal(forecast.disk):>12}"
     typer.echo(f"together {total}, from a trial on a few hundred texts")
 
 
