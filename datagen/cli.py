@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="datagen", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -248,6 +247,8 @@ def mine_negatives(
     diversity: options.Diversity = None,
     candidates: options.Candidates = None,
     max_candidates: options.MaxCandidates = None,
+    index: options.Index = None,
+    min_recall: options.MinRecall = None,
     margin_policy: options.MarginPolicy = None,
     margin: options.Margin = None,
     positive_score: options.PositiveScore = None,
@@ -257,6 +258,7 @@ def mine_negatives(
     dry_run: options.Forecast = False,
     out: options.Out = None,
     cache: options.Cache = None,
+    memory: options.Memory = None,
     seed: options.Seed = None,
     overrides: options.Set = None,
     fresh: options.Fresh = False,

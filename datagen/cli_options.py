@@ -20,6 +20,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "out": ("out",),
     "seed": ("seed",),
     "cache": ("cache",),
+    "memory": ("memory",),
     "beir": ("input.beir",),
     "corpus": ("input.corpus",),
     "queries": ("input.queries",),
@@ -72,6 +73,8 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "same_field": ("mine.rules.same_field",),
     "exclude_same": ("mine.rules.exclude_same",),
     "same_doc": ("mine.rules.same_doc",),
+    "index": ("mine.index",),
+    "min_recall": ("mine.min_recall",),
     "reranker": ("denoise.reranker",),
 }
 """Which settings an option of a command fills."""
@@ -89,6 +92,9 @@ Out = Annotated[Path | None, _option("--out", _RUN, "The run folder.")]
 Seed = Annotated[int | None, _option("--seed", _RUN, "Seed of every choice.", "42")]
 Cache = Annotated[
     Path | None, _option("--cache", _RUN, "Folder of vectors and scores, shared by runs.", "~/.cache/datagen")
+]
+Memory = Annotated[
+    str | None, _option("--memory", _RUN, "Memory that the run may use, such as 4GiB.", "half of what is free")
 ]
 Fresh = Annotated[bool, _option("--fresh", _RUN, "Start over instead of going on.")]
 Quiet = Annotated[bool, _option("--quiet", _RUN, "Say nothing but warnings and errors.")]
@@ -217,6 +223,13 @@ ExcludeSame = Annotated[
 SameDoc = Annotated[
     str | None,
     _option("--same-doc", _CHOICE, "Passages of a positive's document: ignore, adjacent or allow.", "ignore"),
+]
+
+Index = Annotated[
+    str | None, _option("--index", _CHOICE, "auto, flat, blocked, ivf, hnsw or package.module:Class.", "auto")
+]
+MinRecall = Annotated[
+    float | None, _option("--min-recall", _CHOICE, "Recall that ivf and hnsw must reach, 0 to 1.", "0.95")
 ]
 
 

@@ -14,13 +14,15 @@ from string import Formatter
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from datagen.config_chunk import ChunkConfig
+from datagen.config_errors import explain_wrong
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
 from datagen.config_mine import MineConfig
 from datagen.config_sources import SOURCES
-from datagen.errors import ConfigError, unknown_choice
+from datagen.errors import ConfigError
+from datagen.memory import Size
 from datagen.settings import Settings, Share
 
 StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "choose", "export"]
@@ -221,6 +223,9 @@ class RunConfig(Settings):
     cache: Path | None = Field(
         default=None, description="vectors and reranker scores, shared by runs (default ~/.cache/datagen)"
     )
+    memory: Size | None = Field(
+        default=None, description="memory that the run may use, such as 4GiB (default: half of what is free)"
+    )
     input: InputConfig = Field(
         default=InputConfig(), description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`: where the data is"
     )
@@ -317,7 +322,7 @@ def build_config(values: dict[str, Any]) -> RunConfig:  # Any: unvalidated input
     try:
         return RunConfig.model_validate(values)
     except ValidationError as exc:
-        raise _explained(exc) from exc
+        raise explain_wrong(exc, RunConfig) from exc
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None) -> RunConfig:  # Any: unvalidated input
@@ -348,54 +353,3 @@ def fingerprint(*parts: object) -> str:
     """A short stable hash of plain values (settings, names, other fingerprints)."""
     text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _explained(exc: ValidationError) -> ConfigError:
-    first_choice = [error for error in exc.errors() if error["type"] == "literal_error" and len(error["loc"]) > 1]
-    if first_choice and len(exc.errors()) == 1:
-        error = first_choice[0]
-        choices = [word.strip("' ") for word in str(error["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
-        return unknown_choice(_setting_name(error["loc"]), error["input"], choices)
-    return ConfigError("; ".join(_explain(dict(error)) for error in exc.errors()))
-
-
-def _explain(error: dict[str, Any]) -> str:  # Any: pydantic's own error record
-    name = _setting_name(error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}: choose among {', '.join(_fields_beside(error['loc']))}"
-    if error["type"] == "missing":
-        return f"setting {name!r} is missing: give {_description(error['loc'])}"
-    if error["type"] == "value_error":
-        return f"{name}: {error['ctx']['error']}" if name else str(error["ctx"]["error"])
-    about = _description(error["loc"])
-    return f"setting {name!r} is {error['input']!r}: {_allowed(error)}" + (f" ({about})" if about else "")
-
-
-def _allowed(error: dict[str, Any]) -> str:  # Any: pydantic's own error record
-    if error["type"] == "model_type":
-        return f"it must be a section with settings such as {', '.join(_fields_beside((*error['loc'], '')))}"
-    if error["type"] == "tuple_type":
-        return "it must be a list"
-    return str(error["msg"]).replace("Input should", "it must")
-
-
-def _setting_name(loc: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
-
-
-def _section(loc: tuple[int | str, ...]) -> type[BaseModel]:
-    section: type[BaseModel] = RunConfig
-    for part in loc[:-1]:
-        kind = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            section = kind
-    return section
-
-
-def _fields_beside(loc: tuple[int | str, ...]) -> list[str]:
-    return list(_section(loc).model_fields)
-
-
-def _description(loc: tuple[int | str, ...]) -> str:
-    field = _section(loc).model_fields.get(str(loc[-1]))
-    return (field.description or "") if field else ""

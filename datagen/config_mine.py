@@ -33,7 +33,10 @@ class MineConfig(Settings):
         description="search the first so many numbers of a vector, then score what that finds with all of them: for "
         "Matryoshka teachers (default: search all)",
     )
-    index: str = Field(default="faiss", description="`faiss` or a user's package.module:Class")
+    index: str = Field(default="auto", description="auto, flat, blocked, ivf, hnsw or a user's package.module:Class")
+    min_recall: Share = Field(
+        default=0.95, description="ivf and hnsw: share of the true nearest documents that the search must find"
+    )
     margin_policy: MarginPolicy = Field(default="adaptive", description="what the margin is measured in")
     margin: float | None = Field(
         default=None, ge=0, description="default by policy: 0.5 spreads (adaptive), 0.05 (relative, absolute)"

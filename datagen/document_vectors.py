@@ -11,11 +11,15 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from datagen.backends.protocols import Backends, Float32, Int64
+from datagen.backends.protocols import Backends, Float32, Int64, SearchDemand
 from datagen.config import RunConfig
+from datagen.memory import resolve_memory
 from datagen.progress import Progress
 from datagen.store import hash_texts
 from datagen.vectors import TextVectors, open_vectors
+
+RECALL_SAMPLE = 500
+"""Queries that approximate search is measured on."""
 
 
 class DocumentVectors:
@@ -34,6 +38,11 @@ class DocumentVectors:
     def dim(self) -> int:
         """Length of a vector."""
         return self._vectors.dim
+
+    @property
+    def identity(self) -> str:
+        """Hash of the teacher and of all documents in order: what an index on disk is kept under."""
+        return self._vectors.identity(self._places)
 
     def take(self, numbers: Int64) -> Float32:
         """Vectors of these documents, float32 (n, dim), rows of unit length."""
@@ -69,3 +78,10 @@ def open_document_vectors(
         for texts in slices():
             vectors.ensure(texts, partial(backends.teacher, teacher), progress)
     return DocumentVectors(vectors, vectors.locate(keys))
+
+
+def search_demand(config: RunConfig, queries: TextVectors, places: Int64, depth: int) -> SearchDemand:
+    """What a stage will ask of an index that searches these queries, by place in their store, mostly so deep."""
+    size = min(RECALL_SAMPLE, len(places))
+    sample = np.sort(np.random.default_rng(config.seed).choice(len(places), size, replace=False))
+    return SearchDemand(len(places), depth, queries.take(places[sample]), resolve_memory(config.memory) // 2)

@@ -8,6 +8,7 @@ share a store without locks; of a key that stands twice, the row that was seen f
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +23,10 @@ Keys: TypeAlias = npt.NDArray[np.uint64]
 """128-bit hashes as uint64 (n, 2)."""
 Positions: TypeAlias = npt.NDArray[np.int64]
 Rows: TypeAlias = npt.NDArray[Any]  # Any: float16 or float32, as the store was opened
+
+
+_ROWS_AT_ONCE = 4096
+"""Rows read between two releases of the pages that they lie on, which may each be several times as long as a row."""
 
 
 def hash_texts(texts: Iterable[str]) -> Keys:
@@ -78,13 +83,24 @@ class ArrayStore:
         return found["position"].cast(pl.Int64).fill_null(-1).to_numpy()
 
     def take(self, positions: Positions) -> Rows:
-        """The rows at these positions, (n, width), read from the memory map."""
+        """The rows at these positions, (n, width), read from the memory map, of which nothing stays in memory."""
         out = np.empty((len(positions), self.width), self.dtype)
-        part_of = np.searchsorted(self._starts, positions, side="right") - 1
-        for part in np.unique(part_of):
-            chosen = np.flatnonzero(part_of == part)
-            out[chosen] = self._parts[part][positions[chosen] - self._starts[part]]
+        order = np.argsort(positions, kind="stable")
+        edges = np.searchsorted(positions[order], self._starts)
+        for part in np.flatnonzero(np.diff(edges)):
+            for begin in range(edges[part], edges[part + 1], _ROWS_AT_ONCE):
+                chosen = order[begin : min(begin + _ROWS_AT_ONCE, edges[part + 1])]
+                out[chosen] = self._parts[part][positions[chosen] - self._starts[part]]
+                _release(self._parts[part])
         return out
+
+    def identity(self, positions: Positions) -> str:
+        """Hash of which rows these are and in which order, the same in every process."""
+        digest = hashlib.blake2b(self.folder.name.encode(), digest_size=12)
+        known = np.concatenate(self._keys) if self._keys else np.empty((0, 2), np.uint64)
+        for begin in range(0, len(positions), _ROWS_AT_ONCE):
+            digest.update(known[positions[begin : begin + _ROWS_AT_ONCE]].tobytes())
+        return digest.hexdigest()
 
     def _load(self, name: str) -> None:
         rows = np.load(self.folder / f"{name}.rows.npy", mmap_mode="r", allow_pickle=False)
@@ -92,6 +108,13 @@ class ArrayStore:
         self._parts.append(rows)
         self._starts.append(self._starts[-1] + len(rows))
         self._known.add(name)
+
+
+def _release(rows: Rows) -> None:
+    """Unmap the pages of a memory map that were read: they stay in the system's file cache, not in this process."""
+    pages = getattr(rows, "_mmap", None)
+    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _key_frame(keys: Keys) -> pl.DataFrame:

@@ -68,6 +68,10 @@ class TextVectors:
         """The vectors at these places of the store, float32 (n, dim), rows of unit length."""
         return self._store.take(positions).astype(np.float32, copy=False)
 
+    def identity(self, positions: Int64) -> str:
+        """Hash of which vectors these are and in which order, the same in every process."""
+        return self._store.identity(positions)
+
     def _embed(self, texts: pl.Series, keys: Keys, missing: Int64, teacher: Teacher, progress: Progress) -> None:
         sizes = texts.str.len_chars().cast(pl.Int64).to_numpy() + TEXT_OVERHEAD
         order = missing[np.lexsort((keys[missing, 1], keys[missing, 0], -sizes[missing]))]

@@ -23,7 +23,7 @@ PROMISED = (
     "--positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
     "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set "
-    "--also-teacher --sources --dims"
+    "--also-teacher --sources --dims --index --min-recall --memory"
 )
 NO_DEFAULT = ("None", "False", "required", "()", "{}")
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "dry_run"}
@@ -48,6 +48,8 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--same-field a --same-field b", {"mine": {"rules": {"same_field": ["a", "b"]}}}),
     ("--exclude-same url", {"mine": {"rules": {"exclude_same": ["url"]}}}),
     ("--same-doc adjacent", {"mine": {"rules": {"same_doc": "adjacent"}}}),
+    ("--index ivf --min-recall 0.9", {"mine": {"index": "ivf", "min_recall": 0.9}}),
+    ("--memory 4GiB", {"memory": "4GiB"}),
     ("--query-prompt q:", {"teacher": {"query_prompt": "q:"}}),
     ("--document-prompt d:", {"teacher": {"document_prompt": "d:"}}),
     ("--document-template {text}", {"teacher": {"document_template": "{text}"}}),

@@ -199,7 +199,7 @@ def test_what_both_scorers_put_above_the_positive_is_promoted_on_request(
 
 
 def test_unknown_backends_list_what_exists(configure: Callable[..., RunConfig]) -> None:
-    with pytest.raises(ConfigError, match=r"unknown index 'annoy': choose one of faiss"):
+    with pytest.raises(ConfigError, match=r"unknown index 'annoy': choose one of auto, blocked, flat, hnsw, ivf"):
         pipeline.run(configure(mine={"index": "annoy"}))
     with pytest.raises(ConfigError, match=r"unknown LLM 'gpt': choose one of extractive"):
         pipeline.run(configure(stages=["clean", "generate"], generate={"llm": "gpt"}), fresh=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,34 @@ def test_a_store_gives_back_rows_by_key(tmp_path: Path) -> None:
     assert places.tolist()[1] == -1
     assert store.take(places[[0, 2]]).tolist() == [[5, 6], [1, 2]]
     assert store.take(places[[0, 2]]).dtype == np.float16
+
+
+def test_what_was_read_does_not_stay_in_memory(tmp_path: Path) -> None:
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("needs /proc to see what this process holds")
+    store = ArrayStore(tmp_path, np.float32)
+    for part in range(4):
+        keys = np.random.default_rng(part).integers(0, 2**62, (4000, 2)).astype(np.uint64)
+        store.append(keys, np.ones((4000, 1024), np.float32))
+    before = _file_pages(statm)
+    assert (store.take(np.arange(16_000)) == 1).all()  # 62 MiB of pages
+    assert _file_pages(statm) - before < 16 * 2**20
+
+
+def _file_pages(statm: Path) -> int:
+    """Bytes of files that lie in this process's own memory."""
+    return int(statm.read_text().split()[2]) * mmap.PAGESIZE
+
+
+def test_the_identity_of_rows_is_that_of_their_keys_in_order(tmp_path: Path) -> None:
+    store, other = ArrayStore(tmp_path, np.float32), ArrayStore(tmp_path, np.float32)
+    for text in ("b", "a", "c"):
+        store.append(hash_texts([text]), np.ones((1, 2), np.float32))
+    other.refresh()  # sees the parts in the order of their names
+    wanted = hash_texts(["a", "c"])
+    assert store.identity(store.locate(wanted)) == other.identity(other.locate(wanted))
+    assert store.identity(store.locate(wanted)) != store.identity(store.locate(wanted[::-1]))
 
 
 def test_another_process_sees_the_parts_after_refresh(tmp_path: Path) -> None:

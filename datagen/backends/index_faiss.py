@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import faiss
 import numpy as np
 
+from datagen.backends.faiss_parts import to_gpus
 from datagen.backends.protocols import Float32, Int64
 
 MIN_QUERIES = 512
@@ -14,12 +17,11 @@ MIN_QUERIES = 512
 class FaissFlatIndex:
     """All vectors in memory, float32, searched exactly."""
 
+    facts: Mapping[str, int | float | str] = {"index": "flat"}
+
     def __init__(self, dim: int) -> None:
         """Make an empty index for vectors of this length."""
-        self._index: faiss.Index = faiss.IndexFlatIP(dim)
-        gpus = getattr(faiss, "get_num_gpus", lambda: 0)()
-        if gpus:
-            self._index = faiss.index_cpu_to_all_gpus(self._index)
+        self._index: faiss.Index = to_gpus(faiss.IndexFlatIP(dim))
 
     def add(self, vectors: Float32) -> None:
         """Append document vectors (n, dim)."""

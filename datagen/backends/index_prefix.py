@@ -6,11 +6,12 @@ what that found with all numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from datagen.backends.protocols import Float32, Int64, SearchIndex, VectorSource
+from datagen.backends.protocols import Float32, Int64, SearchIndex, Telling, VectorSource
+from datagen.config import fingerprint
 from datagen.selection.arrays import pair_products
 
 OVERFETCH = 4
@@ -37,6 +38,11 @@ class PrefixVectors:
         """Length of a cut vector."""
         return self._dims
 
+    @property
+    def identity(self) -> str:
+        """Hash of the whole vectors' identity and where they are cut."""
+        return fingerprint(self._documents.identity, self._dims)
+
     def take(self, numbers: Int64) -> Float32:
         """Cut vectors of these documents, float32 (n, dim)."""
         return cut(self._documents.take(numbers), self._dims)
@@ -56,9 +62,11 @@ class PrefixIndex:
         self._documents = documents
         self._dims = dims
 
-    def add(self, vectors: Float32) -> None:
-        """Append document vectors (n, dim), which `documents` must hold in the same place."""
-        self._first.add(cut(vectors, self._dims))
+    @property
+    def facts(self) -> Mapping[str, int | float | str]:
+        """What the index of the first step says, and the numbers that it searches."""
+        told = self._first.facts if isinstance(self._first, Telling) else {}
+        return {**told, "dims": self._dims}
 
     def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
         """Scores and positions of the k best of 4 k by cut vectors, both (n, k), best first, ties by position."""

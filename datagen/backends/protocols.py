@@ -102,6 +102,11 @@ class VectorSource(Protocol):
         """Length of a vector."""
         ...
 
+    @property
+    def identity(self) -> str:
+        """Hash of the teacher and of all documents in order, the same in every process."""
+        ...
+
     def __len__(self) -> int:
         """How many documents there are."""
         ...
@@ -115,15 +120,46 @@ class VectorSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SearchDemand:
+    """What an index will be asked for: decides which kind is used, and how its blocks are cut."""
+
+    n_queries: int
+    """Queries in all, over all calls."""
+    depth: int
+    """The k of most calls."""
+    sample: Float32
+    """Vectors of some of the queries, (n_sample, dim): approximate search is measured on them."""
+    memory: int
+    """Bytes that the index may take, beside the queries and results of a call."""
+
+
 class SearchIndex(Protocol):
     """Nearest documents by inner product."""
+
+    def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
+        """Scores and positions of the k best, both (n, k), best first, ties by position; k at most the size.
+
+        An index that keeps its documents on disk reads them once in a call: few calls with many queries are best.
+        """
+        ...
+
+
+class FillableIndex(SearchIndex, Protocol):
+    """An index of a user's own class: built with the length of a vector, then filled block by block."""
 
     def add(self, vectors: Float32) -> None:
         """Append document vectors (n, dim); positions count up from 0 in the order of adding."""
         ...
 
-    def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
-        """Scores and positions of the k best, both (n, k), best first, ties by position; k at most the size."""
+
+@runtime_checkable
+class Telling(Protocol):
+    """An index that has something to say in the report of a run."""
+
+    @property
+    def facts(self) -> Mapping[str, int | float | str]:
+        """Its kind as `index`; where it is approximate the measured `recall` (0 to 1), and what it was asked for."""
         ...
 
 
@@ -301,7 +337,7 @@ class Backends(Protocol):
         """Hash of all that decides how many tokens a text has."""
         ...
 
-    def index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
+    def index(self, documents: VectorSource, progress: Progress, demand: SearchDemand) -> SearchIndex:
         """The run's index over all documents, filled; position i is document i."""
         ...
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
+import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -12,15 +15,18 @@ from typing import cast
 import numpy as np
 import polars as pl
 
-from datagen.backends.index_prefix import PrefixIndex, PrefixVectors
+from datagen.backends import index_choice
+from datagen.backends.index_prefix import PrefixIndex, PrefixVectors, cut
 from datagen.backends.models import find_model, hash_model, hash_user_class, is_user_class, load_user_class
 from datagen.backends.protocols import (
     LLM,
     Closing,
+    FillableIndex,
     LexicalIndex,
     Preflight,
     Reranker,
     Role,
+    SearchDemand,
     SearchIndex,
     Teacher,
     TokenCounter,
@@ -33,15 +39,19 @@ from datagen.errors import BackendMissingError, ConfigError, unknown_choice
 from datagen.generation.runtime import loop
 from datagen.progress import Progress
 
+log = logging.getLogger(__name__)
+
 _LLMS = {"openai": ("llm_openai", "load_openai"), "vllm": ("llm_vllm", "load_vllm")}
 _BATCH_LLMS = {"openai": ("llm_batch", "load_batch")}
-_INDEXES = {"faiss": ("index_faiss", "FaissFlatIndex")}
+_INDEXES = {"flat": "index_faiss", "blocked": "index_blocked", "ivf": "index_approximate", "hnsw": "index_approximate"}
 _RERANKERS = {
     "maxsim": ("reranker_maxsim", "load_maxsim"),
     "cross-encoder": ("reranker_ce", "load_cross_encoder"),
 }
 _NEEDS = {
     "index_bm25": ("BM25", "bm25"),
+    "index_approximate": ("search with FAISS", "mine"),
+    "index_blocked": ("blocked search", "st"),
     "index_faiss": ("search with FAISS", "faiss"),
     "teacher_st": ("a sentence-transformers teacher", "st"),
     "reranker_ce": ("a cross-encoder", "st"),
@@ -113,7 +123,7 @@ class Registry:
         elif stage == "embed":
             self._find_teachers()
         elif stage in ("verify", "mine"):
-            self._empty_index(1)
+            self._check_index()
             if stage == "mine" and BM25 in self._config.mine.sources.use:
                 _module("index_bm25")
         elif stage == "denoise" and not self._is_users_reranker:
@@ -151,30 +161,43 @@ class Registry:
         """Hash of the tokenizer's file."""
         return str(_module("tokens").hash_tokenizer(self._tokenizer_folder))
 
-    def index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
-        """The index that the settings name, with all documents in it; position i is document i."""
+    def index(self, documents: VectorSource, progress: Progress, demand: SearchDemand) -> SearchIndex:
+        """The index that the settings name or the rule of `index_choice` chooses; position i is document i."""
         dims = self._config.mine.dims
         if dims is None or dims >= documents.dim:
-            return self._filled_index(documents, progress)
-        return PrefixIndex(self._filled_index(PrefixVectors(documents, dims), progress), documents, dims)
+            return self._open_index(documents, progress, demand)
+        first = replace(demand, sample=cut(demand.sample, dims))
+        return PrefixIndex(self._open_index(PrefixVectors(documents, dims), progress, first), documents, dims)
 
-    def _filled_index(self, documents: VectorSource, progress: Progress) -> SearchIndex:
-        index = self._empty_index(documents.dim)
-        with progress.step("index", len(documents), "documents") as advance:
-            for begin in range(0, len(documents), _ADD_BLOCK):
-                numbers = np.arange(begin, min(begin + _ADD_BLOCK, len(documents)))
-                index.add(documents.take(numbers))
-                advance(len(numbers))
-        return index
-
-    def _empty_index(self, dim: int) -> SearchIndex:
+    def _open_index(self, documents: VectorSource, progress: Progress, demand: SearchDemand) -> SearchIndex:
         name = self._config.mine.index
         if is_user_class(name):
-            return load_user_class(name, dim, SearchIndex)
-        if name not in _INDEXES:
-            raise unknown_choice("index", name, [*_INDEXES, "package.module:Class"])
-        module, factory = _INDEXES[name]
-        return cast("SearchIndex", getattr(_module(module), factory)(dim))
+            return _filled(load_user_class(name, documents.dim, FillableIndex), documents, progress)
+        if name == "auto":
+            sizes = len(documents), demand.n_queries, documents.dim
+            installed = {"has_faiss": _is_installed("faiss"), "has_torch": _is_installed("torch")}
+            name = index_choice.choose_index(*sizes, **installed)
+            log.info("index: %s", name)
+        module = _module(_INDEXES[name])
+        if name == "flat":
+            return _filled(module.FaissFlatIndex(documents.dim), documents, progress)
+        if name == "blocked":
+            return cast("SearchIndex", module.BlockedIndex(documents, demand.memory, self._config.teacher.device))
+        settings = self._config.mine.min_recall, self._config.cache_folder
+        index = module.ApproximateIndex(name, documents, demand, *settings)
+        index.build(progress)
+        return cast("SearchIndex", index)
+
+    def _check_index(self) -> None:
+        name = self._config.mine.index
+        if is_user_class(name):
+            load_user_class(name, 1, FillableIndex)
+        elif name not in index_choice.KINDS:
+            raise unknown_choice("index", name, [*index_choice.KINDS, "package.module:Class"])
+        elif name != "auto":
+            _module(_INDEXES[name])
+        elif not _is_installed("torch"):
+            _module("index_faiss")
 
     def lexical_index(self, slices: Callable[[], Iterable[pl.Series]], progress: Progress) -> LexicalIndex:
         """The BM25 index over all documents; position i is document i.
@@ -263,6 +286,19 @@ class Registry:
         if name.startswith("maxsim:"):
             return "maxsim", name.removeprefix("maxsim:"), revision
         return "cross-encoder", name.removeprefix("cross-encoder:"), revision
+
+
+def _filled(index: FillableIndex, documents: VectorSource, progress: Progress) -> SearchIndex:
+    with progress.step("index", len(documents), "documents") as advance:
+        for begin in range(0, len(documents), _ADD_BLOCK):
+            numbers = np.arange(begin, min(begin + _ADD_BLOCK, len(documents)))
+            index.add(documents.take(numbers))
+            advance(len(numbers))
+    return index
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
 
 
 def _model_hash(spec: str, revision: str | None, settings: TeacherConfig | DenoiseConfig) -> str:

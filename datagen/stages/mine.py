@@ -17,7 +17,7 @@ import polars as pl
 import polars.selectors as cs
 
 from datagen import shards
-from datagen.backends.protocols import Backends, Int64
+from datagen.backends.protocols import Backends, Int64, Telling
 from datagen.candidate_sources import (
     CandidateSource,
     LexicalSource,
@@ -30,7 +30,7 @@ from datagen.closing import Closing, LabelledPairs, number_pairs
 from datagen.config import RunConfig, StageName
 from datagen.config_mine import MineConfig
 from datagen.config_sources import BM25, DENSE, RANDOM, WRITTEN
-from datagen.document_vectors import DocumentVectors, open_document_vectors
+from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
 from datagen.documents import iterate_documents
 from datagen.mining import Found, Miner, measure_recall
 from datagen.near_queries import QueryFamilies
@@ -80,7 +80,9 @@ class Mine:
                 advance(sum(len(block.queries) for block in batch))
         counts = count_candidates(folder, task.n_queries)
         near_queries = {"texts": task.families.joined, "largest": task.families.largest}
-        return {**counts, **_recall(task, work.config.mine), "near_queries": near_queries}
+        index = task.miner.index
+        facts = {"index": dict(index.facts)} if isinstance(index, Telling) else {}
+        return {**counts, **_recall(task, work.config.mine), **facts, "near_queries": near_queries}
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,8 @@ def _prepare(work: Work) -> MiningTask:
     closing = Closing(config.mine, config.cache_folder, work.progress)
     closure, families = closing.close(corpus, queries, documents, pairs)
     sample = document_vectors.take(_sample(len(corpus), config.mine.reference_sample, config.seed))
-    index = work.backends.index(document_vectors, work.progress)
+    demand = search_demand(config, query_vectors, query_places, config.mine.candidates + 1)
+    index = work.backends.index(document_vectors, work.progress, demand)
     sources = open_sources(work, queries, corpus["doc_id"])
     miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, sample, sources.fusion)
     ids = queries["query_id"], corpus["doc_id"]
@@ -253,7 +256,8 @@ def _open_teacher(work: Work, name: str, queries: pl.Series, depth: int) -> Teac
     documents = open_document_vectors(work.config, work.backends, _documents(work, name), work.progress, name)
     vectors = open_vectors(work.config, work.backends, "query", name)
     places, _ = vectors.ensure(queries, partial(work.backends.teacher, name), work.progress)
-    return TeacherSource(work.backends.index(documents, work.progress), vectors, places, depth)
+    demand = search_demand(work.config, vectors, places, depth)
+    return TeacherSource(work.backends.index(documents, work.progress, demand), vectors, places, depth)
 
 
 def _documents(work: Work, teacher: str | None = None) -> Callable[[], Iterator[pl.Series]]:

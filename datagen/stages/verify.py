@@ -22,7 +22,7 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64, SearchIndex
 from datagen.config import RunConfig, StageName
-from datagen.document_vectors import DocumentVectors, open_document_vectors
+from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
 from datagen.documents import iterate_documents
 from datagen.errors import BackendError, InputError
 from datagen.report.ledger import quantiles
@@ -136,7 +136,9 @@ def _score(work: Work, texts: pl.Series, checked: pl.DataFrame, wanted: int) -> 
     yield from _blocks(work, plain, checked.filter(~pl.col("generated")))
     generated = checked.filter("generated")
     if len(generated):
-        ranking = _Teacher(queries, places, documents, work.backends.index(documents, work.progress), wanted)
+        demand = search_demand(work.config, queries, places, wanted)
+        index = work.backends.index(documents, work.progress, demand)
+        ranking = _Teacher(queries, places, documents, index, wanted)
         yield from _blocks(work, ranking, generated)
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
+from datagen.backends.protocols import Float32, Int64, SearchDemand, Telling
 from datagen.backends.registry import Registry
 from datagen.config import StageName, build_config
 from datagen.errors import BackendMissingError, ConfigError, ModelLoadError
+from datagen.progress import SilentProgress
 from datagen.testing import HashingTeacher, OverlapReranker
 
 
@@ -77,7 +83,69 @@ def test_a_missing_package_is_told_before_the_run(
 
     monkeypatch.setattr(importlib, "import_module", refuse)
     with pytest.raises(BackendMissingError, match=words):
-        _registry().check(stage)
+        _registry(mine={"index": "flat"}).check(stage)
+
+
+def test_auto_needs_one_library_that_can_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    _registry().check("mine")
+    monkeypatch.setattr("datagen.backends.registry._is_installed", lambda name: False)
+    monkeypatch.setitem(sys.modules, "datagen.backends.index_faiss", None)
+    with pytest.raises(BackendMissingError, match=r"search with FAISS needs .* pip install 'datagen\[faiss\]'"):
+        _registry().check("mine")
+
+
+class Documents:
+    """Random vectors as a source gives them."""
+
+    def __init__(self, n: int) -> None:
+        vectors = np.random.default_rng(0).standard_normal((n, 16)).astype(np.float32)
+        self.vectors: Float32 = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        self.dim, self.identity = 16, f"random-{n}"
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def take(self, numbers: Int64) -> Float32:
+        return self.vectors[numbers]
+
+    def blocks(self, rows: int) -> Iterator[tuple[Int64, Float32]]:
+        for begin in range(0, len(self), rows):
+            numbers = np.arange(begin, min(begin + rows, len(self)))
+            yield numbers, self.take(numbers)
+
+
+class OwnIndex:
+    """A user's index: all products at once."""
+
+    def __init__(self, dim: int) -> None:
+        self.vectors = np.empty((0, dim), np.float32)
+
+    def add(self, vectors: Float32) -> None:
+        self.vectors = np.concatenate([self.vectors, vectors])
+
+    def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
+        scores = vectors @ self.vectors.T
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(scores, best, axis=1), best
+
+
+@pytest.mark.parametrize("name", ["auto", "flat", "blocked", "ivf", "hnsw", "test_registry:OwnIndex"])
+def test_every_index_that_can_be_named_finds_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "test_registry", sys.modules[__name__])
+    documents = Documents(3000)
+    queries = documents.vectors[:200]
+    registry = _registry(cache=str(tmp_path), mine={"index": name})
+    registry.check("mine")
+    index = registry.index(documents, SilentProgress(), SearchDemand(200, 10, queries[:50], 2**28))
+    scores, positions = index.search(queries, 10)
+    assert positions[:, 0].tolist() == list(range(200))
+    last = -np.sort(-(queries @ documents.vectors.T), axis=1)[:, 9:10]
+    assert (scores >= last - 1e-6).mean() > 0.9
+    if isinstance(index, Telling):
+        assert index.facts["index"] == ("flat" if name == "auto" else name)
+    assert bool(list(tmp_path.rglob("*.faiss"))) == (name in ("ivf", "hnsw"))
 
 
 def test_identities_change_with_what_decides_a_vector_or_score() -> None:

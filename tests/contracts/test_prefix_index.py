@@ -10,7 +10,7 @@ import pytest
 
 from datagen.backends.index_faiss import FaissFlatIndex
 from datagen.backends.index_prefix import PrefixIndex, PrefixVectors, cut
-from datagen.backends.protocols import Float32, Int64, SearchIndex
+from datagen.backends.protocols import Float32, Int64, SearchIndex, Telling
 from datagen.mining import measure_recall
 
 
@@ -26,6 +26,10 @@ class Stored:
     @property
     def dim(self) -> int:
         return int(self.vectors.shape[1])
+
+    @property
+    def identity(self) -> str:
+        return "stored"
 
     def take(self, numbers: Int64) -> Float32:
         return self.vectors[numbers]
@@ -47,10 +51,10 @@ def _matryoshka(n: int, seed: int) -> Float32:
 
 def _index(documents: Float32, dims: int) -> SearchIndex:
     source = Stored(documents)
-    index = PrefixIndex(FaissFlatIndex(dims), source, dims)
-    index.add(documents[:100])
-    index.add(documents[100:])
-    return index
+    first = FaissFlatIndex(dims)
+    for _, vectors in PrefixVectors(source, dims).blocks(100):
+        first.add(vectors)
+    return PrefixIndex(first, source, dims)
 
 
 def test_scores_are_those_of_the_whole_vectors_best_first() -> None:
@@ -101,3 +105,11 @@ def test_recall_rises_with_the_numbers_searched() -> None:
     assert recalls[0] < 0.7
     assert recalls[2] > 0.99
     assert measure_recall(_index(documents, 2), Stored(documents), queries[:0], 20) == 1.0
+
+
+def test_index_says_what_it_searches_and_its_files_are_its_own() -> None:
+    documents = _matryoshka(30, 0)
+    index = _index(documents, 8)
+    assert isinstance(index, Telling)
+    assert index.facts == {"index": "flat", "dims": 8}
+    assert len({PrefixVectors(Stored(documents), dims).identity for dims in (4, 8)} | {Stored(documents).identity}) == 3
