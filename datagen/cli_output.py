@@ -23,6 +23,7 @@ def print_forecast(forecast: Forecast) -> None:
 
     size = forecast.size
     typer.echo(f"{size.documents:,} documents, {size.queries:,} queries, about {forecast.pairs:,} candidates")
+    typer.echo(f"memory at the peak: about {decimal(forecast.memory)}")
     for stage in forecast.stages:
         typer.echo(f"{stage.stage:8} {stage.seconds:10,.0f} s {decimal(stage.disk):>12} on disk")
     typer.echo(

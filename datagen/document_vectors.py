@@ -13,7 +13,6 @@ import polars as pl
 
 from datagen.backends.protocols import Backends, Float32, Int64, SearchDemand
 from datagen.config import RunConfig
-from datagen.memory import resolve_memory
 from datagen.progress import Progress
 from datagen.store import hash_texts
 from datagen.vectors import TextVectors, open_vectors
@@ -80,8 +79,8 @@ def open_document_vectors(
     return DocumentVectors(vectors, vectors.locate(keys))
 
 
-def search_demand(config: RunConfig, queries: TextVectors, places: Int64, depth: int) -> SearchDemand:
+def search_demand(seed: int, queries: TextVectors, places: Int64, depth: int, memory: int) -> SearchDemand:
     """What a stage will ask of an index that searches these queries, by place in their store, mostly so deep."""
     size = min(RECALL_SAMPLE, len(places))
-    sample = np.sort(np.random.default_rng(config.seed).choice(len(places), size, replace=False))
-    return SearchDemand(len(places), depth, queries.take(places[sample]), resolve_memory(config.memory) // 2)
+    sample = np.sort(np.random.default_rng(seed).choice(len(places), size, replace=False))
+    return SearchDemand(len(places), depth, queries.take(places[sample]), memory)

@@ -70,11 +70,14 @@ def join_parents(groups: pl.Series, corpus: pl.DataFrame) -> pl.Series:
         groups: text group of each document, in the order of the corpus.
         corpus: with doc_id, origin and meta; generated rows name their `parent` in meta.
     """
-    generated = pl.col("origin").str.starts_with(GENERATED_ORIGIN)
-    parent = pl.when(generated).then(pl.col("meta").str.json_path_match("$.parent"))
-    known = corpus.select(parent="doc_id", group=groups)
-    joined = corpus.select(parent=parent).join(known, on="parent", how="left", maintain_order="left")
-    return joined.select(pl.coalesce("group", groups).alias("group"))["group"]
+    rows = corpus.select("doc_id", "origin", "meta", group=groups).with_row_index("row")
+    generated = rows.filter(pl.col("origin").str.starts_with(GENERATED_ORIGIN))
+    named = generated.select("row", parent=pl.col("meta").str.json_path_match("$.parent"))
+    if named.is_empty():
+        return groups
+    known = rows.select(parent="doc_id", joined="group").join(named, on="parent", how="inner")
+    both = rows.join(known.select("row", "joined"), on="row", how="left", maintain_order="left")
+    return both.select(pl.coalesce("joined", "group").alias("group"))["group"]
 
 
 def cut_from_same(documents: pl.Series, corpus: pl.DataFrame) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from datagen.backends.protocols import Backends, Role
 from datagen.backends.registry import Registry
 from datagen.config import RunConfig
 from datagen.documents import iterate_documents
+from datagen.planning import check_memory, predict_peak
 from datagen.progress import SilentProgress
 from datagen.run_folder import RunFolder
 from datagen.scores import PairScores, Texts
@@ -61,6 +62,8 @@ class Forecast:
     size: Size
     pairs: int
     """Candidates in the ledger, if no query has to be searched deeper than at first."""
+    memory: int
+    """Bytes held at the peak."""
     stages: tuple[StageForecast, ...]
 
     @property
@@ -83,6 +86,7 @@ def forecast_mining(config: RunConfig, backends: Backends | None = None) -> Fore
     backends = backends or Registry(config)
     pipeline.run(config, backends=backends, until="clean")
     size, documents, queries = _look(config, backends)
+    check_memory(config, size.documents, size.queries)
     pairs = size.queries * min(config.mine.candidates + 1, size.documents)
     per_character = _time_teacher(config, backends, documents)
     dim = backends.teacher().dim
@@ -96,7 +100,8 @@ def forecast_mining(config: RunConfig, backends: Backends | None = None) -> Fore
         stages.append(StageForecast("denoise", per_query * size.queries, pairs * _LEDGER_ROW))
     per_document = size.characters / (size.documents + size.queries) - TEXT_OVERHEAD
     exported = size.queries * (config.mine.wanted + 1) * per_document * _PACKED
-    return Forecast(size, pairs, (*stages, StageForecast("export", 0.0, round(exported))))
+    memory = predict_peak(config, size.documents, size.queries, dim)
+    return Forecast(size, pairs, memory, (*stages, StageForecast("export", 0.0, round(exported))))
 
 
 def _look(config: RunConfig, backends: Backends) -> tuple[Size, pl.Series, pl.Series]:

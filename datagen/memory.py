@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,14 @@ Size = Annotated[int, BeforeValidator(parse_size), Field(ge=SMALLEST)]
 def resolve_memory(setting: int | None) -> int:
     """Bytes that a run may use: the setting, or half of what is free, at least 256 MiB."""
     return max(SMALLEST, free_memory() // 2) if setting is None else setting
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process holds now; where the system does not say, the most it has held."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def free_memory(root: Path = Path("/")) -> int:

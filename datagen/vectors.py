@@ -43,11 +43,19 @@ class TextVectors:
         """Length of a vector; 0 before the first is embedded."""
         return self._store.width
 
-    def ensure(self, texts: pl.Series, teacher: Callable[[], Teacher], progress: Progress) -> tuple[Int64, int]:
+    def ensure(
+        self, texts: pl.Series, teacher: Callable[[], Teacher], progress: Progress, share: float = 1.0
+    ) -> tuple[Int64, int]:
         """Embed the texts that the store lacks.
 
         Longest texts go first, in parts that are committed one by one, in an order that depends on the missing texts
         alone: a run that was killed goes on with the very batches that an undisturbed one has.
+
+        Args:
+            texts: in any order.
+            teacher: gives the teacher, where one is needed.
+            progress: shows the embedding.
+            share: which share of the texts of the run these are, above 0 to 1: the parts of many texts are larger.
 
         Returns:
             Where each text's vector is in the store, int64 (n,), and how many were embedded now.
@@ -56,7 +64,9 @@ class TextVectors:
         self._store.refresh()
         missing = _first_of_each(keys, self._store.locate(keys) < 0)
         if len(missing):
-            self._embed(texts, keys, missing, teacher(), progress)
+            sizes = texts.str.len_chars().cast(pl.Int64).to_numpy() + TEXT_OVERHEAD
+            order = missing[np.lexsort((keys[missing, 1], keys[missing, 0], -sizes[missing]))]
+            self._embed(texts, keys, list(parts_of(order, sizes, share)), teacher(), progress)
         return self._store.locate(keys), len(missing)
 
     def locate(self, keys: Keys) -> Int64:
@@ -72,11 +82,8 @@ class TextVectors:
         """Hash of which vectors these are and in which order, the same in every process."""
         return self._store.identity(positions)
 
-    def _embed(self, texts: pl.Series, keys: Keys, missing: Int64, teacher: Teacher, progress: Progress) -> None:
-        sizes = texts.str.len_chars().cast(pl.Int64).to_numpy() + TEXT_OVERHEAD
-        order = missing[np.lexsort((keys[missing, 1], keys[missing, 0], -sizes[missing]))]
-        with progress.step(f"embed {PLURALS[self.role]}", len(order), "texts") as advance:
-            parts = list(parts_of(order, sizes))
+    def _embed(self, texts: pl.Series, keys: Keys, parts: list[Int64], teacher: Teacher, progress: Progress) -> None:
+        with progress.step(f"embed {PLURALS[self.role]}", sum(map(len, parts)), "texts") as advance:
             contents = (texts.gather(part).to_list() for part in parts)
             for part, vectors in zip(parts, _encode_parts(teacher, contents, self.role), strict=True):
                 _check(vectors, len(part))
@@ -90,14 +97,14 @@ def open_vectors(config: RunConfig, backends: Backends, role: Role, teacher: str
     return TextVectors(config.cache_folder, backends.teacher_identity(role, teacher), role, exact=exact)
 
 
-def parts_of(order: Int64, sizes: Int64) -> Iterator[Int64]:
+def parts_of(order: Int64, sizes: Int64, share: float = 1.0) -> Iterator[Int64]:
     """Consecutive parts of an order, each up to a budget of summed sizes (at least one item).
 
     What is left after some parts is cut into the same further parts: the budget depends on all sizes, whether they
-    are in the order or not.
+    are in the order or not. `share` says which share of the sizes of the run they are.
     """
     begin = 0
-    budget = max(PART_CHARACTERS, int(sizes.sum()) // _MOST_PARTS)
+    budget = max(PART_CHARACTERS, int(sizes.sum() / share) // _MOST_PARTS)
     ends = np.cumsum(sizes[order])
     while begin < len(order):
         spent = ends[begin - 1] if begin else 0

@@ -41,6 +41,7 @@ def test_forecast_counts_what_there_is_and_what_is_missing(configure: Callable[.
     size = forecast.size
     assert (size.documents, size.queries, forecast.pairs) == (400, 400, 400 * 101)
     assert size.missing == size.characters > 0
+    assert 50 * 2**20 < forecast.memory < 20 * 2**30
     assert [stage.stage for stage in forecast.stages] == ["embed", "mine", "denoise", "export"]
     assert all(stage.seconds > 0 for stage in forecast.stages[:3])
     assert forecast.stages[0].disk == 800 * 64 * 2
@@ -68,5 +69,6 @@ def test_dry_run_prints_the_forecast_and_mines_nothing(tmp_path: Path, configure
     told = CliRunner().invoke(app, [*words, *models])
     assert told.exit_code == 0, told.output
     assert "400 documents, 400 queries, about 40,400 candidates" in told.output
+    assert "memory at the peak: about" in told.output
     assert "embed" in told.output
     assert not (config.out / "candidates").exists()

@@ -34,7 +34,6 @@ def count_candidates(folder: Path, n_queries: int) -> Counts:
     reasons = _reasons(ledger)
     return {
         "queries": n_queries,
-        **_count_sources(ledger),
         "candidates": sum(reasons.values()),
         "eligible": int(eligible[0, 0]),
         "queries_without_eligible": n_queries - int(eligible[0, 1]),

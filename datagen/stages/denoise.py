@@ -7,8 +7,9 @@ in which the stage `choose` takes them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import DenoiseConfig, RunConfig, StageName
-from datagen.documents import render_documents
+from datagen.documents import take_documents
 from datagen.lineup import Lining, number_queries, open_lining, order_settings
 from datagen.progress import Progress
 from datagen.report.ledger import count_candidates
@@ -83,8 +84,8 @@ class Desk:
     progress: Progress
     scores: PairScores
     queries: pl.DataFrame
-    documents: Texts
-    document_numbers: pl.DataFrame
+    documents: Callable[[pl.Series], pl.DataFrame]
+    """Columns doc_id and text of the documents of these ids."""
     tally: dict[str, int]
 
     @property
@@ -115,16 +116,20 @@ class Unit:
         ids = ledger.select("query_id").unique(maintain_order=True)
         self.n_queries = len(ids)
         self._texts = Texts.of(ids.join(desk.queries, on="query_id", how="left", maintain_order="left")["query"])
-        numbered = ledger.select("doc_id").join(desk.document_numbers, on="doc_id", how="left", maintain_order="left")
-        self._documents: Int64 = numbered["number"].cast(pl.Int64).to_numpy()
         self.scores: Float32 = np.full(len(ledger), np.nan, np.float32)
 
     def score(self, chosen: Bool) -> None:
-        """Fill in the scores of the chosen rows."""
-        pairs = self.rows[chosen], self._documents[chosen]
-        desk = self._desk
-        scorer = desk.backends.reranker
-        self.scores[chosen], new = desk.scores.ensure(self._texts, desk.documents, pairs, scorer, desk.progress)
+        """Fill in the scores of the chosen rows, whose texts are read for that alone."""
+        if not chosen.any():
+            return
+        desk, ids = self._desk, self.ledger.select("doc_id").filter(pl.Series(chosen))
+        documents = desk.documents(ids["doc_id"]).with_row_index("number")
+        numbers = ids.join(
+            documents.select("doc_id", pl.col("number").cast(pl.Int64)), on="doc_id", maintain_order="left"
+        )
+        pairs = self.rows[chosen], numbers["number"].to_numpy()
+        texts, scorer = Texts.of(documents["text"]), desk.backends.reranker
+        self.scores[chosen], new = desk.scores.ensure(self._texts, texts, pairs, scorer, desk.progress)
         desk.tally["pairs_scored"] += new
 
     def reason_is(self, *reasons: str) -> Bool:
@@ -147,8 +152,6 @@ class Unit:
 
 
 def _open_desk(work: Work) -> Desk:
-    corpus = work.read("corpus", ["doc_id", "title", "text"])
-    documents = render_documents(corpus, work.config.teacher.document_template)
     return Desk(
         work.config.denoise,
         open_lining(work.config, work.backends, work.progress, work.source),
@@ -157,8 +160,7 @@ def _open_desk(work: Work) -> Desk:
         work.progress,
         PairScores(work.config.cache_folder, work.backends.reranker_identity()),
         work.read("queries", ["query_id", "query"]),
-        Texts.of(documents),
-        corpus.select("doc_id").with_row_index("number"),
+        partial(take_documents, work.source("corpus"), work.config.teacher.document_template),
         {"pairs_scored": 0},
     )
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import polars as pl
 
+from datagen import shards
 from datagen.backends.protocols import Backends, Role
 from datagen.config import RunConfig, StageName
-from datagen.documents import render_documents
+from datagen.documents import iterate_documents
+from datagen.planning import check_memory
 from datagen.run_folder import Counts
 from datagen.stages.base import Work
 from datagen.vectors import PLURALS, open_vectors
@@ -31,10 +33,10 @@ class Embed:
 
     def run(self, work: Work) -> Counts:
         """Embed what the store lacks; texts, how many were new, tokens and padding."""
-        corpus = work.read("corpus", ["title", "text"])
-        queries = work.read("queries", ["query"])["query"]
-        further = {name: _embed_both(work, queries, corpus, name) for name in work.config.teachers}
-        return {**_embed_both(work, queries, corpus, None), **({"teachers": further} if further else {})}
+        sizes = (shards.scan(work.source(table)).select(pl.len()).collect().item() for table in ("corpus", "queries"))
+        check_memory(work.config, *sizes)
+        further = {name: _embed_both(work, name) for name in work.config.teachers}
+        return {**_embed_both(work, None), **({"teachers": further} if further else {})}
 
 
 def _identity(config: RunConfig, backends: Backends, teacher: str | None) -> dict[str, str]:
@@ -47,18 +49,25 @@ def _identity(config: RunConfig, backends: Backends, teacher: str | None) -> dic
     }
 
 
-def _embed_both(work: Work, queries: pl.Series, corpus: pl.DataFrame, teacher: str | None) -> Counts:
-    documents = render_documents(corpus, work.config.teacher_named(teacher).document_template)
+def _embed_both(work: Work, teacher: str | None) -> Counts:
+    queries = work.read("queries", ["query"])["query"]
+    documents = iterate_documents(work.source("corpus"), work.config.teacher_named(teacher).document_template)
+    n_documents = int(shards.scan(work.source("corpus")).select(pl.len()).collect().item())
     started = time.monotonic()
-    counts = {**_embed(work, queries, "query", teacher), **_embed(work, documents, "document", teacher)}
+    counts = {
+        **_embed(work, [queries], len(queries), "query", teacher),
+        **_embed(work, documents, n_documents, "document", teacher),
+    }
     return {**counts, **_effort(work, counts, time.monotonic() - started, teacher)}
 
 
-def _embed(work: Work, texts: pl.Series, role: Role, teacher: str | None) -> Counts:
+def _embed(work: Work, slices: Iterable[pl.Series], total: int, role: Role, teacher: str | None) -> Counts:
+    """Embed texts some at a time; each slice is sorted by itself, which wastes as little as all of them together."""
     vectors = open_vectors(work.config, work.backends, role, teacher)
-    _, new = vectors.ensure(texts, partial(work.backends.teacher, teacher), work.progress)
+    loaded = partial(work.backends.teacher, teacher)
+    new = sum(vectors.ensure(texts, loaded, work.progress, max(1, len(texts)) / max(1, total))[1] for texts in slices)
     many = PLURALS[role]
-    return {many: len(texts), f"{many}_embedded": new, f"{many}_cached": len(texts) - new, "dim": vectors.dim}
+    return {many: total, f"{many}_embedded": new, f"{many}_cached": total - new, "dim": vectors.dim}
 
 
 def _effort(work: Work, counts: Counts, seconds: float, teacher: str | None) -> Counts:

@@ -34,6 +34,7 @@ from datagen.document_vectors import DocumentVectors, open_document_vectors, sea
 from datagen.documents import iterate_documents
 from datagen.mining import Found, Miner, measure_recall
 from datagen.near_queries import QueryFamilies
+from datagen.planning import LEAST_INDEX, plan_search
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.selection.closure import Closure
@@ -49,9 +50,6 @@ _FOUND_BY = ("source", "rank", "sources", "agreement", "lexical_score")
 
 _RECALL_QUERIES = 256
 """Queries on which the search on a part of the vectors is compared with the full one."""
-
-_BATCH = 16
-"""Blocks of queries that are searched together."""
 
 
 class Mine:
@@ -73,7 +71,7 @@ class Mine:
         for table in self.writes:
             make_folder(work.partial / table)
         with work.progress.step("mine", task.n_queries, "queries") as advance:
-            for batch in _batches(task.n_queries, work.config.mine.query_block):
+            for batch in _batches(task.n_queries, work.config.mine.query_block, task.at_once):
                 missing = [block for block in batch if not (folder / block.name).exists()]
                 if missing:
                     _write(task, missing, work.partial)
@@ -93,15 +91,16 @@ class Block:
     queries: Int64
 
 
-def _batches(n_queries: int, rows: int) -> Iterator[list[Block]]:
-    """The blocks, in the groups that are searched together."""
+def _batches(n_queries: int, rows: int, at_once: int) -> Iterator[list[Block]]:
+    """The blocks of so many rows, in the groups that are searched together."""
     starts = range(0, n_queries, rows)
     blocks = [
         Block(shards.part_name(number), np.arange(begin, min(begin + rows, n_queries)))
         for number, begin in enumerate(starts)
     ]
-    for first in range(0, len(blocks), _BATCH):
-        yield blocks[first : first + _BATCH]
+    step = max(1, at_once // rows)
+    for first in range(0, len(blocks), step):
+        yield blocks[first : first + step]
 
 
 def _write(task: MiningTask, blocks: list[Block], folder: Path) -> None:
@@ -133,6 +132,8 @@ class MiningTask:
     query_places: Int64
     query_ids: pl.Series
     document_ids: pl.Series
+    at_once: int
+    """Queries searched together."""
 
     @property
     def n_queries(self) -> int:
@@ -221,12 +222,15 @@ def _prepare(work: Work) -> MiningTask:
     closing = Closing(config.mine, config.cache_folder, work.progress)
     closure, families = closing.close(corpus, queries, documents, pairs)
     sample = document_vectors.take(_sample(len(corpus), config.mine.reference_sample, config.seed))
-    demand = search_demand(config, query_vectors, query_places, config.mine.candidates + 1)
+    depth = config.mine.candidates + 1
+    plan = plan_search(config, document_vectors.dim, depth, work.partial / "plan.json")
+    demand = search_demand(config.seed, query_vectors, query_places, depth, plan.index)
     index = work.backends.index(document_vectors, work.progress, demand)
     sources = open_sources(work, queries, corpus["doc_id"])
     miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, sample, sources.fusion)
     ids = queries["query_id"], corpus["doc_id"]
-    return MiningTask(miner, sources, closure, families, document_vectors, query_vectors, query_places, *ids)
+    vectors = document_vectors, query_vectors, query_places
+    return MiningTask(miner, sources, closure, families, *vectors, *ids, plan.queries)
 
 
 def _rule_columns(config: RunConfig) -> list[str]:
@@ -256,7 +260,7 @@ def _open_teacher(work: Work, name: str, queries: pl.Series, depth: int) -> Teac
     documents = open_document_vectors(work.config, work.backends, _documents(work, name), work.progress, name)
     vectors = open_vectors(work.config, work.backends, "query", name)
     places, _ = vectors.ensure(queries, partial(work.backends.teacher, name), work.progress)
-    demand = search_demand(work.config, vectors, places, depth)
+    demand = search_demand(work.config.seed, vectors, places, depth, LEAST_INDEX)
     return TeacherSource(work.backends.index(documents, work.progress, demand), vectors, places, depth)
 
 

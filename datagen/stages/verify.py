@@ -25,6 +25,7 @@ from datagen.config import RunConfig, StageName
 from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
 from datagen.documents import iterate_documents
 from datagen.errors import BackendError, InputError
+from datagen.planning import plan_search
 from datagen.report.ledger import quantiles
 from datagen.run_folder import Counts
 from datagen.selection.arrays import pair_products
@@ -133,18 +134,19 @@ def _score(work: Work, texts: pl.Series, checked: pl.DataFrame, wanted: int) -> 
     texts_of = partial(iterate_documents, work.source("corpus"), work.config.teacher.document_template)
     documents = open_document_vectors(work.config, work.backends, texts_of, work.progress)
     plain = _Teacher(queries, places, documents, None, wanted)
-    yield from _blocks(work, plain, checked.filter(~pl.col("generated")))
+    plan = plan_search(work.config, documents.dim, wanted, work.partial / "plan.json")
+    yield from _blocks(work, plain, checked.filter(~pl.col("generated")), plan.queries)
     generated = checked.filter("generated")
     if len(generated):
-        demand = search_demand(work.config, queries, places, wanted)
+        demand = search_demand(work.config.seed, queries, places, wanted, plan.index)
         index = work.backends.index(documents, work.progress, demand)
         ranking = _Teacher(queries, places, documents, index, wanted)
-        yield from _blocks(work, ranking, generated)
+        yield from _blocks(work, ranking, generated, plan.queries)
 
 
-def _blocks(work: Work, teacher: _Teacher, pairs: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _blocks(work: Work, teacher: _Teacher, pairs: pl.DataFrame, at_once: int) -> Iterator[pl.DataFrame]:
     numbers = pairs["query"].unique().sort().to_numpy()
-    firsts = numbers[:: work.config.mine.query_block]
+    firsts = numbers[::at_once]
     edges = [*pairs["query"].search_sorted(firsts).to_list(), len(pairs)]
     with work.progress.step("verify", len(pairs), "pairs") as advance:
         for begin, end in itertools.pairwise(edges):

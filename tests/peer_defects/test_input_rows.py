@@ -30,6 +30,7 @@ def test_d03_more_than_16_million_scores_are_counted(tmp_path: Path) -> None:
         query_id=pl.lit("q"),
         doc_id=pl.lit("d"),
         tier=pl.lit("hard"),
+        sources=pl.lit(None, pl.List(pl.Struct({"source": pl.String, "rank": pl.Int32, "score": pl.Float32}))),
     )
     rows.sink_parquet(tmp_path / "part.parquet", compression="uncompressed")
     counts = count_ledger(tmp_path, 1, (5,), 1)

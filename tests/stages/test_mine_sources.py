@@ -77,7 +77,7 @@ def test_written_negatives_are_candidates_unless_that_is_switched_off(beir: Path
         (f"q{i}", f"d{N_DOCUMENTS - 1 - i}") for i in range(3)
     ]
     assert written["score"].null_count() == 3
-    assert _counts(result)["candidates_by_source"]["written"] == 3
+    assert _counts(result, "choose")["candidates_by_source"]["written"] == 3
     without = _ledger(_mine(beir, tmp_path / "without", mine={"candidates": 2, "sources": {"written": False}}))
     assert without["sources"].null_count() == len(without)
 
@@ -97,7 +97,7 @@ def test_bm25_and_random_candidates_have_the_exact_score_of_the_teacher(beir: Pa
     assert ledger.filter(pl.col("lexical_score").is_not_null()).height == len(lexical)
     assert (lexical["score"] > 0).all()
     assert _found(ledger, "random").group_by("query_id").len()["len"].to_list() == [6] * N_QUERIES
-    counts = _counts(result)
+    counts = _counts(result, "choose")
     assert counts["candidates_by_source"]["bm25"] == len(lexical)
     assert sum(counts["negatives_by_source"].values()) == counts["negatives"]
     assert ledger["agreement"].null_count() == len(ledger)
@@ -172,7 +172,7 @@ def test_several_teachers_agree_or_not(beir: Path, tmp_path: Path, monkeypatch: 
     assert agreed
     assert agreed <= both
     assert _counts(result, "embed")["teachers"]["second"]["documents"] == N_DOCUMENTS
-    assert "50%" in _counts(result)["agreement_of_negatives"]
+    assert "50%" in _counts(result, "choose")["agreement_of_negatives"]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_the_card_and_the_summary_tell_the_sources(beir: Path, tmp_path: Path) -
 
     result = _mine(beir, tmp_path / "run", mine={"sources": {"use": ["dense", "bm25"]}})
     card = (result.path / "README.md").read_text(encoding="utf-8")
-    counts = _counts(result)
+    counts = _counts(result, "choose")
     assert f"| bm25 | {counts['candidates_by_source']['bm25']:,} | {counts['negatives_by_source']['bm25']:,} |" in card
     console = Console(record=True, width=120, file=io.StringIO())
     for shown in render_summary(result.records):
