@@ -29,6 +29,8 @@ BLOCK_CHARACTERS = 2_000_000
 _BY_TOKEN = {"input_ids", "attention_mask", "token_type_ids"}
 _PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 _CHARACTERS_PER_TOKEN = 4
+_STEP = 8
+"""Lengths of batches are multiples of this: kernels are made anew, and kept, for every shape that comes."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -86,9 +88,10 @@ def cut_batches(block: Block, model: SentenceTransformer, role: Role, prompt: st
         lengths = np.asarray(features["attention_mask"].sum(1).numpy(), np.int64)
     else:
         lengths = np.fromiter((1 + len(text) // _CHARACTERS_PER_TOKEN for text in texts), np.int64, len(texts))
+    padded = -(-lengths // _STEP) * _STEP
     batches = []
-    for rows in token_batches(lengths, budget, TokenUsage()):
-        spent = TokenUsage(int(lengths[rows].sum()), int(lengths[rows].max()) * len(rows))
+    for rows in token_batches(padded, budget, TokenUsage()):
+        spent = TokenUsage(int(lengths[rows].sum()), int(padded[rows].max()) * len(rows))
         taken = _take(features, torch.from_numpy(rows)) if plain else None
         batches.append(Batch(block.part, block.numbers[rows], taken, spent))
     return batches
@@ -122,7 +125,11 @@ def _is_plain(features: Features, n: int) -> bool:
 
 
 def _take(features: Features, rows: torch.Tensor) -> Features:
-    """The rows without the columns that are padding in all of them, on whichever side."""
-    used = features["attention_mask"][rows].any(0).nonzero()
-    columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+    """The rows without the columns that are padding in all of them, on whichever side, but for some to fill a step."""
+    mask = features["attention_mask"][rows]
+    used = mask.any(0).nonzero()
+    first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+    wanted = -(-(last - first) // _STEP) * _STEP
+    last = min(mask.shape[1], first + wanted)
+    columns = slice(max(0, last - wanted), last)
     return {name: value[rows, columns].contiguous() if name in _BY_TOKEN else value for name, value in features.items()}
