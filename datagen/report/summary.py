@@ -50,6 +50,7 @@ def render_summary(records: Sequence[Record]) -> list[RenderableType]:
         fallen += _ledger_rows(ledgers[-1])
     if fallen:
         shown.append(_reason_table(fallen))
+    shown += [_recall_line(record.counts["index"]) for record in records if "recall" in record.counts.get("index", {})]
     chosen = [record.counts for record in records if "queries_with_all_negatives" in record.counts]
     if chosen:
         if "candidates_by_source" in chosen[-1]:
@@ -117,6 +118,14 @@ def _hub_lines(counts: Mapping[str, Any]) -> list[RenderableType]:  # Any: JSON 
     for hub in shown:
         table.add_row(hub["doc_id"], f"{hub['queries']:,}")
     return [table, line]
+
+
+def _recall_line(facts: Mapping[str, Any]) -> str:  # Any: JSON counts
+    """What approximate search finds of the true nearest documents, and a warning where that is less than asked for."""
+    line = f"Search with {facts['index']} finds {facts['recall']:.1%} of the true nearest {facts['depth']} documents"
+    if facts["recall"] >= facts["min_recall"]:
+        return f"{line}, measured on {facts['sample']} queries."
+    return f"[bold]{line}, less than --min-recall {facts['min_recall']}[/bold]: --index blocked searches exactly."
 
 
 def _short_line(counts: Mapping[str, Any]) -> str:  # Any: JSON counts

@@ -49,8 +49,9 @@ class Verify:
     writes = ("queries", "pairs", "dropped")
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
-        """The rank asked for."""
-        return config.verify.model_dump(mode="json", exclude={"enabled"})
+        """The rank asked for, and how the search is made."""
+        search = config.mine.model_dump(mode="json", include={"index", "min_recall", "dims"})
+        return {**config.verify.model_dump(mode="json", exclude={"enabled"}), **search}
 
     def run(self, work: Work) -> Counts:
         """Rank, compare and write; checked and dropped per reason, quantiles of the rank of the positives.

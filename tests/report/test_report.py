@@ -137,6 +137,18 @@ def test_a_run_where_nothing_is_short_says_so() -> None:
     assert "1 of 1 queries have all their negatives." in _shown(record)
 
 
+@pytest.mark.parametrize(
+    ("recall", "said"),
+    [
+        (0.97, "finds 97.0% of the true nearest 101 documents, measured on 500 queries."),
+        (0.9, "less than --min-recall"),
+    ],
+)
+def test_the_recall_of_approximate_search_is_told(recall: float, said: str) -> None:
+    index = {"index": "ivf", "recall": recall, "min_recall": 0.95, "depth": 101, "sample": 500}
+    assert said in _shown(SimpleNamespace(name="mine", seconds=0.1, counts={"index": index}))
+
+
 def test_every_reason_of_the_kernel_has_a_meaning() -> None:
     assert {"selected", *(reason.label for reason in Reason)} <= set(MEANINGS)
     assert meaning("my_own_rule") == ("my own rule", "")
