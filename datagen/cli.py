@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -179,7 +179,9 @@ def reparse(
 ) -> None:
     """Read the kept answers of a language model again, with changed rules and without a call."""
     with _speaking(quiet, log_file):
-        _run(_earlier(run, options.read_given(ctx)), quiet=quiet, read_again=True)
+        from datagen.earlier_runs import read_earlier
+
+        _run(read_earlier(run, options.read_given(ctx)), quiet=quiet, read_again=True)
 
 
 @app.command("retry")
@@ -195,8 +197,9 @@ def retry(
     """Ask the rows again that ended with a reason; all other rows keep their answers."""
     with _speaking(quiet, log_file):
         from datagen.config_generate import RetryRule
+        from datagen.earlier_runs import read_earlier
 
-        config = _earlier(run, options.read_given(ctx))
+        config = read_earlier(run, options.read_given(ctx))
         rule = RetryRule(reason=reason, max_tokens=options.read_times(longer))
         rules = (*config.generate.retries, rule)
         generate = config.generate.model_copy(update={"retries": rules})
@@ -227,6 +230,7 @@ def mine_negatives(
     anchor_column: options.AnchorColumn = None,
     positive_column: options.PositiveColumn = None,
     continued: options.ContinuedRun = None,
+    refreshed: options.RefreshedRun = None,
     teacher: options.Teacher = None,
     also_teacher: options.AlsoTeacher = None,
     reranker: options.Reranker = None,
@@ -267,10 +271,9 @@ def mine_negatives(
 ) -> None:
     """Mine hard negatives, filter and denoise them, and write training shards."""
     with _speaking(quiet, log_file):
-        from datagen.config import MINE_STAGES, build_config
+        from datagen.earlier_runs import choose_run
 
-        given = options.read_given(ctx)
-        config = _continue(continued, given) if continued else build_config({"stages": MINE_STAGES, **given})
+        config = choose_run(options.read_given(ctx), continued, refreshed)
         if dry_run:
             from datagen.forecast import forecast_mining
 
@@ -306,29 +309,6 @@ def _speaking(quiet: bool, log_file: Path | None) -> Iterator[None]:
     except KeyboardInterrupt as exc:
         typer.echo("stopped; run the same command again to go on", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from exc
-
-
-def _continue(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings not yet validated
-    """The settings of an earlier run with these laid over them, and the mining stages added to its own."""
-    from datagen.config import MINE_STAGES, STAGE_ORDER
-
-    earlier = _earlier(run, given)
-    stages = [name for name in STAGE_ORDER if name in (*earlier.resolved_stages, *MINE_STAGES)]
-    return _earlier(run, {**given, "stages": stages})
-
-
-def _earlier(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings not yet validated
-    """The settings of an earlier run with these laid over them."""
-    from datagen.config import build_config, merge
-    from datagen.errors import ConfigError, RunFolderError
-    from datagen.run_folder import RunFolder
-
-    if "out" in given or "input" in given:
-        raise ConfigError("--run goes on in a folder with the input it has: leave out --out and the input options")
-    summary = RunFolder(run).summary()
-    if summary is None:
-        raise RunFolderError(f"{run} holds no run.json to go on from: name a folder that `datagen generate` made")
-    return build_config(merge(summary["settings"], {**given, "out": run}))
 
 
 def _run(config: RunConfig, *, quiet: bool, fresh: bool = False, read_again: bool = False) -> None:

@@ -107,6 +107,9 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of 
 Reason = Annotated[str, typer.Option("--reason", help="The reason in `dropped`, such as truncated.")]
 TimesTokens = Annotated[str, typer.Option("--max-tokens", help="How much longer the new answers may be, such as 2x.")]
 ContinuedRun = Annotated[Path | None, _option("--run", _INPUT, "Go on in a folder that `datagen generate` made.")]
+RefreshedRun = Annotated[
+    Path | None, _option("--refresh", _INPUT, "Mine an earlier run again, with a new --teacher, into a new --out.")
+]
 Beir = Annotated[str | None, _option("--beir", _INPUT, "Folder with corpus.jsonl, queries.jsonl and qrels.")]
 Corpus = Annotated[str | None, _option("--corpus", _INPUT, "Passages: file, dataset folder or dataset id.")]
 Queries = Annotated[str | None, _option("--queries", _INPUT, "Queries: file, dataset folder or dataset id.")]

@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from datagen.config_chunk import ChunkConfig
 from datagen.config_errors import explain_wrong
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
+from datagen.config_input import InputConfig
 from datagen.config_mine import MineConfig
 from datagen.config_sources import SOURCES
 from datagen.errors import ConfigError
@@ -44,58 +45,6 @@ BRAINSTORM_STAGES: tuple[StageName, ...] = ("clean", "brainstorm")
 GENERATE_STAGES: tuple[StageName, ...] = ("clean", "brainstorm", "generate")
 MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "choose", "export")
 ROUND_TRIP_RANK, ROUND_TRIP_SHARE = 20, 0.001
-
-
-class InputConfig(Settings):
-    """Where the passages, queries and known positives come from: one of four forms."""
-
-    beir: str | None = Field(
-        default=None, description="folder with corpus.jsonl, queries.jsonl and qrels (plain or .gz)"
-    )
-    corpus: str | None = Field(default=None, description="file, dataset folder or dataset id with the passages")
-    queries: str | None = Field(default=None, description="file, dataset folder or dataset id with the queries")
-    qrels: str | None = Field(
-        default=None, description="file, dataset folder or dataset id with query id, document id, score"
-    )
-    pairs: str | None = Field(
-        default=None, description="file, dataset folder or dataset id with a query and a positive a row"
-    )
-    anchor_column: str | None = Field(
-        default=None, description="column of the query in `pairs` (default: a usual name)"
-    )
-    positive_column: str | None = Field(
-        default=None, description="column of the positive in `pairs` (default: a usual name)"
-    )
-    split: str = Field(default="train", description="split taken from a dataset that has several")
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        given = {name for name in ("beir", "corpus", "queries", "qrels", "pairs") if getattr(self, name) is not None}
-        forms: tuple[set[str], ...] = (
-            set(),
-            {"beir"},
-            {"corpus", "queries", "qrels"},
-            {"pairs"},
-            {"pairs", "corpus"},
-            {"corpus"},
-        )
-        if given not in forms:
-            raise ValueError(
-                f"{', '.join(sorted(given)) or 'nothing'} given, which is not one of the forms of input: give `beir`; "
-                "or `corpus`, `queries` and `qrels`; or `pairs` with an optional `corpus`; or `corpus` alone, to "
-                "generate queries for it"
-            )
-        return self
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is given: for recipes that make rows out of nothing."""
-        return not (self.has_queries or self.corpus)
-
-    @property
-    def has_queries(self) -> bool:
-        """Whether the input brings its own queries, so that none need to be generated."""
-        return self.beir is not None or self.queries is not None or self.pairs is not None
 
 
 class CleanConfig(Settings):
@@ -227,7 +176,8 @@ class RunConfig(Settings):
         default=None, description="memory that the run may use, such as 4GiB (default: half of what is free)"
     )
     input: InputConfig = Field(
-        default=InputConfig(), description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`: where the data is"
+        default=InputConfig(),
+        description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`, or `run`: where the data is",
     )
     clean: CleanConfig = CleanConfig()
     chunk: ChunkConfig = ChunkConfig()
@@ -289,6 +239,12 @@ class RunConfig(Settings):
                 "the input has passages but no queries to mine negatives for: give `queries` and `qrels`, or `pairs`, "
                 "or `beir`; or have queries written first (`datagen generate`, then `mine-negatives --run`)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _another_folder_than_the_earlier_run(self) -> Self:
+        if self.input.run is not None and Path(self.input.run).expanduser().resolve() == self.out.resolve():
+            raise ValueError(f"`input.run` and `out` are both {self.out}: mining again writes a new run, name another")
         return self
 
     def teacher_named(self, name: str | None) -> TeacherConfig:

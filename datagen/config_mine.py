@@ -57,6 +57,11 @@ class MineConfig(Settings):
     )
     closure: ClosureConfig = Field(default=ClosureConfig(), description="what counts as a copy of a positive")
     rules: RulesConfig = Field(default=RulesConfig(), description="what is known of the documents beside their text")
+    refresh_overlap: Share = Field(
+        default=0.8,
+        description="mining again: a query whose first candidates overlap less with the earlier ones is searched anew",
+    )
+    refresh_depth: int = Field(default=10, ge=1, description="mining again: how many candidates are the first")
     query_block: int = Field(default=1024, ge=512, description="queries in one part of the ledger")
     choice: ChoiceConfig = Field(
         default=ChoiceConfig(), description="which of the candidates that may be negatives become them"

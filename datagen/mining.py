@@ -19,12 +19,14 @@ from datagen.selection.closure import Closure
 from datagen.selection.margins import MarginRule, PositiveScores, score_limits
 from datagen.selection.near import Neighbours, near_copies
 from datagen.selection.select import (
+    NO_CANDIDATES,
     Candidates,
     Reason,
     Reasons,
     Surroundings,
     eligible_per_query,
     from_search,
+    join_candidates,
     judge,
 )
 from datagen.selection.union import Union, join_unions, order_by_quotas, unite
@@ -50,6 +52,8 @@ class Found:
     positives: PositiveScores
     limits: Float64
     """Highest teacher score of a negative of each query, (n_queries,), +inf where nothing limits it."""
+    searched: Bool
+    """Whether each query was searched, or given what it has, (n_queries,)."""
 
     def take(self, begin: int, end: int) -> Found:
         """What was found for the queries from one number up to another, numbered from 0."""
@@ -62,6 +66,7 @@ class Found:
             replace(union, rows=union.rows - begin),
             self.positives.take(begin, end),
             self.limits[begin:end],
+            self.searched[begin:end],
         )
 
 
@@ -92,13 +97,20 @@ class Miner:
     fusion: Fusion = Fusion()
     """How the lists of several sources become one."""
 
-    def mine(self, queries: Float32, closure: Closure, others: Sequence[Candidates] = ()) -> Found:
+    def mine(
+        self,
+        queries: Float32,
+        closure: Closure,
+        others: Sequence[Candidates] = (),
+        given: Candidates = NO_CANDIDATES,
+    ) -> Found:
         """Search a batch of queries; each depth that is asked for reads the index once.
 
         Args:
             queries: vectors, (n_queries, dim).
             closure: of these queries, in this order.
             others: what the further sources of `fusion` found for them; a query that is searched deeper keeps these.
+            given: the nearest documents of some of the queries; those are searched only where these are too few.
 
         Raises:
             BackendError: the index gave scores that are not finite.
@@ -106,8 +118,9 @@ class Miner:
         scores = self._positive_scores(queries, closure)
         spread = self._spreads(queries)
         around = self._surroundings(closure, spread)
-        rows, depths = np.arange(len(queries)), self._first_depths(closure)
-        nearest = self._nearest(queries, rows, depths)
+        rows, sizes = np.arange(len(queries)), np.bincount(given.rows, minlength=len(queries))
+        searched, depths = sizes == 0, np.maximum(self.first_depths(closure.positives), sizes)
+        nearest = join_candidates([given, self._nearest(queries, rows[searched], depths[searched])])
         positives = PositiveScores(
             scores.astype(np.float64), closure.positives.starts, self._floor(nearest, len(queries)), spread
         )
@@ -121,10 +134,16 @@ class Miner:
             kept = final[candidates.rows]
             done.append((candidates.take(kept), reasons[kept], union.take(kept)))
             rows = rows[~final[rows]]
+            searched[rows] = True
             others = [other.take(~final[other.rows]) for other in others]
             depths = np.minimum(depths * 2, self._last_depth)
             nearest = self._nearest(queries, rows, depths[rows])
-        return self._ordered(_in_query_order(done, positives, limits))
+        return self._ordered(_in_query_order(done, positives, limits, searched))
+
+    def first_depths(self, positives: Lists) -> Int64:
+        """What each query needs: its candidates and room for its own positives, in powers of two, (n_queries,)."""
+        room = 2 ** np.ceil(np.log2(np.maximum(positives.sizes, 1))).astype(np.int64)
+        return np.minimum(self.config.candidates + room, self.n_documents)
 
     @property
     def _rule(self) -> MarginRule:
@@ -135,11 +154,6 @@ class Miner:
     def _last_depth(self) -> int:
         return min(max(self.config.max_candidates, self.config.candidates), self.n_documents)
 
-    def _first_depths(self, closure: Closure) -> Int64:
-        """What each query needs: its candidates and room for its own positives, in powers of two."""
-        room = 2 ** np.ceil(np.log2(np.maximum(closure.positives.sizes, 1))).astype(np.int64)
-        return np.minimum(self.config.candidates + room, self.n_documents)
-
     def _nearest(self, queries: Float32, rows: Int64, depths: Int64) -> Candidates:
         """The nearest documents of some queries of the block, each to its own depth."""
         found = [from_search(np.empty((0, 1), np.float32), np.empty((0, 1), np.int64), rows[:0])]
@@ -149,7 +163,7 @@ class Miner:
             if not np.isfinite(scores).all():
                 raise BackendError("the search gave scores that are not finite: try --dtype float32 or another teacher")
             found.append(from_search(scores, positions, at_depth))
-        return _merged(found)
+        return join_candidates(found)
 
     def _united(self, queries: Float32, nearest: Candidates, others: Sequence[Candidates]) -> tuple[Candidates, Union]:
         """One list a query of what all sources found, each candidate with its exact score."""
@@ -267,20 +281,10 @@ def measure_recall(index: SearchIndex, documents: VectorSource, queries: Float32
     return float((scores >= best.min(axis=1, keepdims=True) - _TOLERANCE).mean())
 
 
-def _merged(found: list[Candidates]) -> Candidates:
-    """All candidates, ordered by query, each query's own order kept."""
-    rows = np.concatenate([part.rows for part in found])
-    whole = Candidates(
-        rows,
-        np.concatenate([part.documents for part in found]),
-        np.concatenate([part.ranks for part in found]),
-        np.concatenate([part.scores for part in found]),
-    )
-    return whole.take(np.argsort(rows, kind="stable"))
-
-
-def _in_query_order(done: list[tuple[Candidates, Reasons, Union]], positives: PositiveScores, limits: Float64) -> Found:
+def _in_query_order(
+    done: list[tuple[Candidates, Reasons, Union]], positives: PositiveScores, limits: Float64, searched: Bool
+) -> Found:
     candidates, reasons, unions = zip(*done, strict=True)
     order = np.argsort(np.concatenate([part.rows for part in candidates]), kind="stable")
     union = join_unions(unions).take(order)
-    return Found(_merged(list(candidates)), np.concatenate(reasons)[order], union, positives, limits)
+    return Found(join_candidates(list(candidates)), np.concatenate(reasons)[order], union, positives, limits, searched)

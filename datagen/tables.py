@@ -23,6 +23,9 @@ GENERATED_ORIGIN = "generate:"
 PASSAGE_MARK = "#"
 """What stands between the id of a document and the number of a passage that was cut out of it."""
 
+EARLIER_CANDIDATES = "earlier_candidates"
+"""Where a run that mines again keeps the ledger of the run before it; not one of its own tables."""
+
 _TEXT = pa.string()
 _SCORE = pa.float32()
 
@@ -81,10 +84,27 @@ CANDIDATES = pa.schema(
         pa.field("tier", _TEXT),
         pa.field("sources", pa.list_(pa.field("element", FOUND, nullable=False))),
         pa.field("agreement", _SCORE),
+        pa.field("round", pa.int32()),
     ]
 )
 """`sources` is null where a run has one source, `agreement` where it has one teacher; both are null for a known
-positive that no source found."""
+positive that no source found. `round` says in which round of mining the run's own teacher was asked for the candidates
+of the query: 0 in a first run, one more for what a refresh searches."""
+
+REFRESH = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("overlap", pa.float64()),
+        _required("unseen", pa.float64()),
+        pa.field("checked_overlap", pa.float64()),
+        _required("searched", pa.bool_()),
+        _required("earlier_round", pa.int32()),
+    ]
+)
+"""One row for each query that is mined again: the share of its first candidates that are still the first for the new
+teacher, as far as a sample of the corpus shows; how many documents outside the sample are expected among them; that
+share by a real search where one was made; whether the query is searched anew; and the round of its earlier candidates.
+"""
 
 MARGINS = pa.schema(
     [
@@ -172,6 +192,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "pairs": PAIRS,
     "candidates": CANDIDATES,
     "margins": MARGINS,
+    "refresh": REFRESH,
     "dropped": DROPPED,
     "generations": GENERATIONS,
     "tasks": TASKS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -75,6 +76,9 @@ class Candidates:
         return Candidates(self.rows[chosen], self.documents[chosen], self.ranks[chosen], self.scores[chosen])
 
 
+NO_CANDIDATES = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+
+
 def from_search(scores: Float32, positions: Int64, rows: Int64) -> Candidates:
     """Candidates of a search result.
 
@@ -86,6 +90,13 @@ def from_search(scores: Float32, positions: Int64, rows: Int64) -> Candidates:
     n, k = scores.shape
     ranks = np.tile(np.arange(1, k + 1, dtype=np.int32), n)
     return Candidates(np.repeat(rows, k), positions.ravel(), ranks, scores.ravel())
+
+
+def join_candidates(parts: Sequence[Candidates]) -> Candidates:
+    """All candidates of some parts, at least one, ordered by query; each query's own order is kept."""
+    columns = zip(*((part.rows, part.documents, part.ranks, part.scores) for part in parts), strict=True)
+    whole = Candidates(*map(np.concatenate, columns))
+    return whole.take(np.argsort(whole.rows, kind="stable"))
 
 
 @dataclass(frozen=True)

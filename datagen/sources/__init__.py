@@ -4,10 +4,12 @@ locate     what the user named      -> which files, in which format
 frames     files                    -> one frame, columns as the user named them
 columns    that frame               -> the columns of `tables.py`
 qrels, pairs, inputs                -> the forms an input may have
+runs                                -> the tables of an earlier run, which are taken over as they are
 """
 
 from datagen.sources.columns import shape_nothing
 from datagen.sources.fingerprints import input_fingerprint
 from datagen.sources.inputs import RawInput, Slices, load_input
+from datagen.sources.runs import RunTables, locate_run
 
-__all__ = ["RawInput", "Slices", "input_fingerprint", "load_input", "shape_nothing"]
+__all__ = ["RawInput", "RunTables", "Slices", "input_fingerprint", "load_input", "locate_run", "shape_nothing"]

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from datagen.config import InputConfig
+from datagen.config_input import InputConfig
 from datagen.errors import InputError
 from datagen.sources import hub
 from datagen.sources.locate import Source, locate_input
+from datagen.sources.runs import locate_run
 from datagen.storage import hash_file
 
 
@@ -24,6 +25,9 @@ def input_fingerprint(config: InputConfig) -> str:
     """
     if config.is_empty:
         return "nothing"
+    if config.run is not None:
+        tables = [Source(name, "parquet", files) for name, files in locate_run(config.run).items() if files]
+        return "run: " + "; ".join(_describe(source, config.split) for source in tables)
     layout = locate_input(config)
     form = "beir" if config.beir is not None else "files"
     single = [("corpus", layout.corpus), ("queries", layout.queries), ("pairs", layout.pairs)]

@@ -1,4 +1,4 @@
-"""The four forms of input, each read into corpus, queries and pairs."""
+"""The four forms of input that are files, each read into corpus, queries and pairs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from datagen.config import InputConfig
+from datagen.config_input import InputConfig
 from datagen.errors import InputError
 from datagen.sources.columns import no_queries, shape_corpus, shape_nothing, shape_queries
 from datagen.sources.frames import iterate_frames, read_frame

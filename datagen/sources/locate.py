@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from datagen.config import InputConfig
+from datagen.config_input import InputConfig
 from datagen.errors import InputError, some_of, unknown_choice
 
 Format: TypeAlias = Literal["parquet", "jsonl", "json", "csv", "tsv", "plain", "dataset", "hub"]

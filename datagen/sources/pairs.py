@@ -6,7 +6,7 @@ import logging
 
 import polars as pl
 
-from datagen.config import InputConfig
+from datagen.config_input import InputConfig
 from datagen.errors import InputError, first_line, some_of
 from datagen.sources.columns import (
     TITLE,

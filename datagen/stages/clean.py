@@ -17,10 +17,18 @@ from datagen.chunking import Chunker, PairPointer, check_ids
 from datagen.config import RunConfig, StageName
 from datagen.errors import InputError
 from datagen.run_folder import Counts
-from datagen.sources import RawInput, Slices, input_fingerprint, load_input, shape_nothing
+from datagen.sources import (
+    RawInput,
+    RunTables,
+    Slices,
+    input_fingerprint,
+    load_input,
+    locate_run,
+    shape_nothing,
+)
 from datagen.stages.base import Work
-from datagen.storage import remove_folder
-from datagen.tables import CORPUS
+from datagen.storage import link_file, make_folder, remove_folder
+from datagen.tables import CORPUS, EARLIER_CANDIDATES
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +36,7 @@ ROWS_PER_PART = 250_000
 _SLICE = 65_536
 _AS_READ = "as_read"
 """Folder of the documents as they were read, which are looked at more than once."""
+_HEADLINES = {"corpus": "documents", "queries": "queries", "pairs": "pairs"}
 
 
 class Clean:
@@ -39,6 +48,8 @@ class Clean:
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """What the input holds, which columns and split of it are read, and what counts as unusable."""
+        if config.input.run is not None:
+            return {"input": input_fingerprint(config.input)}
         chosen = config.input.model_dump(include={"anchor_column", "positive_column", "split"})
         values = {"input": input_fingerprint(config.input), **chosen, **config.clean.model_dump()}
         if not config.chunk.enabled:
@@ -51,6 +62,8 @@ class Clean:
         Raises:
             InputError: the input cannot be read, or nothing of it can be used.
         """
+        if work.config.input.run is not None:
+            return _take_over(work, locate_run(work.config.input.run))
         loaded = load_input(work.config.input)
         with _spooled(work.partial / _AS_READ, loaded.corpus) as corpus:
             return self._clean(work, dataclasses.replace(loaded, corpus=corpus))
@@ -102,10 +115,24 @@ def _check_something_is_left(raw: RawInput, result: cleaning.CleanResult) -> Non
             raise InputError(f"none of the {given:,} {what} can be used ({reasons}{hint}){examples}")
 
 
+def _take_over(work: Work, tables: RunTables) -> Counts:
+    """Tables of an earlier run, which was cleaned then; of what it dropped, the rows that mining looks at."""
+    for table in ("corpus", "queries", "pairs", "candidates"):
+        folder = work.partial / (EARLIER_CANDIDATES if table == "candidates" else table)
+        remove_folder(folder)
+        make_folder(folder)
+        for path in tables[table]:
+            link_file(path.resolve(), folder / path.name)
+    dropped = [pl.read_parquet(path, glob=False).filter(pl.col("stage") == "verify") for path in tables["dropped"]]
+    work.write("dropped", [pl.concat(dropped)] if dropped else [])
+    kept = {rows: shards.scan(work.partial / table).select(pl.len()) for table, rows in _HEADLINES.items()}
+    return {f"{rows}_kept": int(number.collect().item()) for rows, number in kept.items()}
+
+
 def _headline(tables: Mapping[str, Mapping[str, Any]]) -> Counts:  # Any: as in cleaning.Counts
     counts: Counts = {}
     for table, told in tables.items():
-        rows = "documents" if table == "corpus" else table
+        rows = _HEADLINES[table]
         counts |= {f"{rows}_kept": told["kept"], f"{rows}_dropped": told["given"] - told["kept"]}
     return counts
 

@@ -7,7 +7,7 @@ blocks, each one part of the ledger, so that a run that was killed goes on with 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import polars as pl
 import polars.selectors as cs
 
 from datagen import shards
-from datagen.backends.protocols import Backends, Int64, Telling
+from datagen.backends.protocols import Backends, Float32, Int64, Telling
 from datagen.candidate_sources import (
     CandidateSource,
     LexicalSource,
@@ -35,13 +35,14 @@ from datagen.documents import iterate_documents
 from datagen.mining import Found, Miner, measure_recall
 from datagen.near_queries import QueryFamilies
 from datagen.planning import LEAST_INDEX, plan_search
+from datagen.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.selection.closure import Closure
-from datagen.selection.select import Reason
+from datagen.selection.select import NO_CANDIDATES, Reason
 from datagen.stages.base import Work
 from datagen.storage import make_folder
-from datagen.tables import DECISION_IGNORED
+from datagen.tables import DECISION_IGNORED, EARLIER_CANDIDATES
 from datagen.vectors import TextVectors, open_vectors
 
 _PAIR = ("query_id", "doc_id")
@@ -57,7 +58,7 @@ class Mine:
 
     name: StageName = "mine"
     reads = ("corpus", "queries", "pairs", "dropped")
-    writes = ("candidates", "margins")
+    writes = ("candidates", "margins", "refresh")
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """The settings of the search and of the margin, the seed, and how many candidates a query needs."""
@@ -66,10 +67,10 @@ class Mine:
 
     def run(self, work: Work) -> Counts:
         """Search and judge, batch by batch; candidates per reason, queries without an eligible one."""
-        task = _prepare(work)
         folder = work.partial / "candidates"
         for table in self.writes:
             make_folder(work.partial / table)
+        task = _prepare(work)
         with work.progress.step("mine", task.n_queries, "queries") as advance:
             for batch in _batches(task.n_queries, work.config.mine.query_block, task.at_once):
                 missing = [block for block in batch if not (folder / block.name).exists()]
@@ -78,9 +79,10 @@ class Mine:
                 advance(sum(len(block.queries) for block in batch))
         counts = count_candidates(folder, task.n_queries)
         near_queries = {"texts": task.families.joined, "largest": task.families.largest}
+        again = task.refresh.count(folder) if task.refresh else {}
         index = task.miner.index
         facts = {"index": dict(index.facts)} if isinstance(index, Telling) else {}
-        return {**counts, **_recall(task, work.config.mine), **facts, "near_queries": near_queries}
+        return {**counts, **again, **_recall(task, work.config.mine), **facts, "near_queries": near_queries}
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ def _write(task: MiningTask, blocks: list[Block], folder: Path) -> None:
     """Search the queries of some blocks together and write the parts of each; the ledger's comes last."""
     queries = np.concatenate([block.queries for block in blocks])
     closure = task.closure.take(queries)
-    vectors = task.query_vectors.take(task.query_places[queries])
-    found = task.miner.mine(vectors, closure, task.sources.find(queries))
+    given = task.refresh.given(queries) if task.refresh else NO_CANDIDATES
+    found = task.miner.mine(task.vectors(queries), closure, task.sources.find(queries), given)
     begin = 0
     for block in blocks:
         end = begin + len(block.queries)
@@ -134,11 +136,17 @@ class MiningTask:
     document_ids: pl.Series
     at_once: int
     """Queries searched together."""
+    refresh: RefreshPlan | None = None
+    """What is searched anew, where an earlier run is mined again."""
 
     @property
     def n_queries(self) -> int:
         """Queries to mine for."""
         return len(self.query_ids)
+
+    def vectors(self, queries: Int64) -> Float32:
+        """The teacher's vectors of some queries, (n, dim)."""
+        return self.query_vectors.take(self.query_places[queries])
 
     def margins(self, found: Found, queries: Int64) -> pl.DataFrame:
         """What the margin of each query was measured with."""
@@ -161,9 +169,10 @@ class MiningTask:
                 **self.sources.columns(found.union, self.miner.config.candidates),
             }
         )
-        return self._named(_with_positives(rows, closure, found), queries)
+        rounds = self.refresh.rounds(queries, found.searched) if self.refresh else np.zeros(len(queries), np.int64)
+        return self._named(_with_positives(rows, closure, found), queries, pl.Series(rounds))
 
-    def _named(self, rows: pl.DataFrame, queries: Int64) -> pl.DataFrame:
+    def _named(self, rows: pl.DataFrame, queries: Int64, rounds: pl.Series) -> pl.DataFrame:
         labels = pl.Series([reason.label for reason in Reason])
         return rows.select(
             cs.by_name(*_FOUND_BY, require_all=False),
@@ -172,6 +181,7 @@ class MiningTask:
             teacher_score="teacher_score",
             decision=pl.lit(DECISION_IGNORED),
             reason=labels.gather(rows["reason"]),
+            round=rounds.gather(rows["row"]),
         )
 
 
@@ -198,7 +208,7 @@ def _recall(task: MiningTask, config: MineConfig) -> Counts:
     documents = task.document_vectors
     if config.dims is None or config.dims >= documents.dim:
         return {}
-    queries = task.query_vectors.take(task.query_places[:_RECALL_QUERIES])
+    queries = task.vectors(np.arange(min(_RECALL_QUERIES, task.n_queries)))
     depth = min(config.candidates, len(documents))
     return {"dims": config.dims, "recall": round(measure_recall(task.miner.index, documents, queries, depth), 4)}
 
@@ -221,16 +231,32 @@ def _prepare(work: Work) -> MiningTask:
     pairs = LabelledPairs(_positive_pairs(work), _doubted_pairs(work))
     closing = Closing(config.mine, config.cache_folder, work.progress)
     closure, families = closing.close(corpus, queries, documents, pairs)
-    sample = document_vectors.take(_sample(len(corpus), config.mine.reference_sample, config.seed))
+    sample = _sample(len(corpus), config.mine.reference_sample, config.seed)
     depth = config.mine.candidates + 1
     plan = plan_search(config, document_vectors.dim, depth, work.partial / "plan.json")
     demand = search_demand(config.seed, query_vectors, query_places, depth, plan.index)
     index = work.backends.index(document_vectors, work.progress, demand)
     sources = open_sources(work, queries, corpus["doc_id"])
-    miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, sample, sources.fusion)
+    spread_on = document_vectors.take(sample)
+    miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, spread_on, sources.fusion)
     ids = queries["query_id"], corpus["doc_id"]
     vectors = document_vectors, query_vectors, query_places
-    return MiningTask(miner, sources, closure, families, *vectors, *ids, plan.queries)
+    task = MiningTask(miner, sources, closure, families, *vectors, *ids, plan.queries)
+    return replace(task, refresh=_plan_refresh(work, task, sample)) if config.input.run is not None else task
+
+
+def _plan_refresh(work: Work, task: MiningTask, sample: Int64) -> RefreshPlan:
+    """What is searched anew; decided once, so that a run that was killed goes on with the same."""
+    config, miner = work.config, task.miner
+    ledger = EarlierLedger(work.source(EARLIER_CANDIDATES), task.query_ids, task.document_ids)
+    vectors, positives = task.vectors, task.closure.positives
+    refresh = Refresh(config.mine, config.seed, ledger, vectors, miner.document_vectors, miner.n_documents, positives)
+    folder = work.partial / "refresh"
+    if not (folder / shards.part_name(0)).exists():
+        measured = refresh.measure(sample, miner.first_depths(positives), work.progress)
+        decided = refresh.decide(measured, miner.index).with_columns(query_id=task.query_ids)
+        shards.write_part(folder / shards.part_name(0), "refresh", decided)
+    return RefreshPlan(refresh, shards.read(folder))
 
 
 def _rule_columns(config: RunConfig) -> list[str]:

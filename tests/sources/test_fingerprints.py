@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.config import InputConfig
+from datagen.config_input import InputConfig
 from datagen.errors import InputError
 from datagen.sources import input_fingerprint
 from tests.support.inputs import load

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datagen.config import InputConfig
+from datagen.config_input import InputConfig
 from datagen.errors import BackendMissingError, InputError
 from datagen.sources import input_fingerprint
 from tests.support.inputs import load

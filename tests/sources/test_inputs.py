@@ -10,7 +10,7 @@ from typing import TypeAlias
 import polars as pl
 import pytest
 
-from datagen.config import InputConfig
+from datagen.config_input import InputConfig
 from datagen.errors import InputError
 from datagen.tables import CORPUS, PAIRS, QUERIES
 from tests.support.inputs import Loaded, load
