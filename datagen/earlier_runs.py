@@ -69,5 +69,5 @@ def read_earlier(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: setting
 def _settings(run: Path) -> dict[str, Any]:  # Any: settings not yet validated
     summary = RunFolder(run).summary()
     if summary is None:
-        raise RunFolderError(f"{run} holds no run.json to go on from: name a folder that `datagen generate` made")
+        raise RunFolderError(f"{run} holds no run.json to start from: name the folder of an earlier run")
     return dict(summary["settings"])

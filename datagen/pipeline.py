@@ -1,7 +1,7 @@
 """READ FIRST. The stages in order, what each reads and writes, and the loop that runs them.
 
     stage      reads                        writes                         needs
-    clean      the user's files             corpus, queries, pairs, dropped
+    clean      the user's files, or a run   corpus, queries, pairs, dropped
     brainstorm -                            tasks                          LLM
     generate   corpus, queries, pairs, tasks  the same with what is new    LLM
     embed      corpus, queries              (vectors, in the cache)        teacher

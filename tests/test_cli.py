@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import datagen
 from datagen import pipeline, shards
 from datagen.cli import app
-from datagen.config import GENERATE_STAGES, STAGE_ORDER, RunConfig, build_config
+from datagen.config import GENERATE_STAGES, MINE_STAGES, STAGE_ORDER, RunConfig, build_config
 from datagen.errors import BackendError
 from datagen.pipeline import RunResult
 from datagen.run_folder import RunFolder, StageRecord
@@ -77,6 +77,33 @@ def test_run_goes_on_where_generate_ended(fake_pipeline: FakePipeline, generated
     )
 
 
+def test_refresh_takes_the_settings_of_the_earlier_run_but_not_the_revision_of_its_teacher(
+    fake_pipeline: FakePipeline, tmp_path: Path
+) -> None:
+    values = {
+        "out": "elsewhere",
+        "input": {"corpus": "mine.jsonl"},
+        "stages": STAGE_ORDER,
+        "seed": 7,
+        "cache": "kept",
+        "teacher": {"model": "a/b", "revision": "main", "query_prompt": "query: "},
+        "mine": {"num_negatives": 3},
+    }
+    RunFolder(tmp_path).write_summary(build_config(values).model_dump(mode="json"), STAGE_ORDER)
+    called = _call("mine-negatives", "--refresh", str(tmp_path), "--out", "new", "--teacher", "student")
+    assert called.exit_code == 0, called.output
+    over = {
+        "out": "new",
+        "input": {"run": str(tmp_path)},
+        "stages": [name for name in MINE_STAGES if name != "verify"],
+        "teacher": {"model": "student", "revision": None, "query_prompt": "query: "},
+    }
+    assert fake_pipeline.config == build_config({**values, **over})
+    _call("mine-negatives", "--refresh", str(tmp_path), "--out", "new", "--num-negatives", "4")
+    assert fake_pipeline.config is not None
+    assert (fake_pipeline.config.teacher.revision, fake_pipeline.config.mine.num_negatives) == ("main", 4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -87,7 +114,11 @@ def test_run_goes_on_where_generate_ended(fake_pipeline: FakePipeline, generated
         pytest.param("mine-negatives --out r --beir b --margin-policy x", ["'x': choose one of"], id="no-policy"),
         pytest.param("mine-negatives --out r --beir b --set seed", ["--set 'seed' is not SECTION.KEY="], id="no-value"),
         pytest.param("mine-negatives --out r --beir b --set mine.x=1", ["unknown setting 'mine.x'"], id="no-setting"),
-        pytest.param("mine-negatives --run nowhere", ["nowhere holds no run.json", "datagen generate"], id="no-run"),
+        pytest.param("mine-negatives --run nowhere", ["nowhere holds no run.json", "an earlier run"], id="no-run"),
+        pytest.param("mine-negatives --refresh no --out r", ["no holds no run.json", "earlier run"], id="no-earlier"),
+        pytest.param("mine-negatives --refresh a", ["name a new folder with --out"], id="refresh-no-out"),
+        pytest.param("mine-negatives --refresh a --out r --beir b", ["leave out the input"], id="refresh-and-input"),
+        pytest.param("mine-negatives --refresh a --run a", ["give one of them"], id="refresh-and-run"),
         pytest.param("mine-negatives --run a --out b", ["leave out --out"], id="run-and-out"),
         pytest.param("mine-negatives --run a --beir b", ["leave out --out and the input"], id="run-and-input"),
         pytest.param("generate --out r", ["'input' is missing"], id="no-corpus"),

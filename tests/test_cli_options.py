@@ -18,15 +18,15 @@ from datagen.pipeline import RunResult
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, whichever click it is from
 PROMISED = (
-    "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --out --teacher --reranker "
-    "--num-negatives --choice --tiers --hub-cap --diversity --candidates --max-candidates --margin-policy --margin "
-    "--positive-score --same-field "
+    "--beir --corpus --queries --qrels --pairs --anchor-column --positive-column --run --refresh --out --teacher "
+    "--reranker --num-negatives --choice --tiers --hub-cap --diversity --candidates --max-candidates --margin-policy "
+    "--margin --positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
     "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set "
     "--also-teacher --sources --dims --index --min-recall --memory"
 )
 NO_DEFAULT = ("None", "False", "required", "()", "{}")
-STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "dry_run"}
+STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "refreshed", "dry_run"}
 
 MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet validated
     ("--teacher a/b", {"teacher": {"model": "a/b"}}),

@@ -150,6 +150,33 @@ def test_one_query_with_many_positives_changes_nothing_for_the_others() -> None:
     assert [pair for pair in _negatives(skewed) if pair[0] > 0] == without_first
 
 
+def test_queries_that_are_given_their_candidates_are_searched_only_for_too_few() -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    order = np.argsort(-(queries @ documents.T), axis=1)
+    closure = build_closure(
+        (np.arange(N_QUERIES), order[:, 0]), np.arange(10_000, 10_000 + N_QUERIES), np.arange(N_DOCUMENTS)
+    )
+    rows = np.repeat(np.arange(20, N_QUERIES), 21)
+    other = order[20:, 1:22]  # without the first, which the search would give
+    other[20:, 2:] = order[40:, :1]  # what the last queries have is their positive, again and again
+    scores = (queries @ documents.T)[rows, other.ravel()]
+    ranks = np.tile(np.arange(1, 22, dtype=np.int32), N_QUERIES - 20)
+    given = Candidates(rows, other.ravel(), ranks, scores)
+    miner = _miner(documents, margin_policy="absolute", margin=0.0, closure={"near_vector": None})
+    found, plain = miner.mine(queries, closure, given=given), miner.mine(queries, closure)
+    assert found.searched.tolist() == [True] * 20 + [False] * 20 + [True] * 20
+    assert plain.searched.all()
+    kept = (found.candidates.rows >= 20) & (found.candidates.rows < 40)
+    assert found.candidates.documents[kept].tolist() == other[:20].ravel().tolist()
+    assert found.take(15, 25).searched.tolist() == [True] * 5 + [False] * 5
+    for row in range(N_QUERIES):
+        depth = np.count_nonzero(found.candidates.rows == row)
+        assert depth == 21 if row < 40 else depth > 21
+    searched = ~kept & (found.candidates.rows < 20)
+    of_plain = plain.candidates.rows < 20
+    assert found.candidates.documents[searched].tolist() == plain.candidates.documents[of_plain].tolist()
+
+
 class BrokenIndex:
     def add(self, vectors: Float32) -> None:
         del vectors

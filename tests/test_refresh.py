@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib.resources
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,3 +274,49 @@ def test_an_earlier_run_that_has_changed_is_other_input(configure: Configure, tm
     pipeline.run(configure(mine={"candidates": 50}))
     with pytest.raises(RunFolderError, match="holds a run over other input"):
         pipeline.run(config)
+
+
+def test_what_a_teacher_doubted_is_still_no_negative(configure: Configure, tmp_path: Path) -> None:
+    sample = importlib.resources.files("datagen") / "data" / "medquad_sample.jsonl.gz"
+    (tmp_path / "passages.jsonl").write_bytes(b"\n".join(gzip.decompress(sample.read_bytes()).splitlines()[:80]))
+    generated = {"input": {"beir": None, "corpus": str(tmp_path / "passages.jsonl")}, "verify": {"round_trip_rank": 3}}
+    first = pipeline.run(configure(**generated)).path
+    verified = pl.col("stage") == "verify"
+    doubted = shards.read(first / "dropped").filter(verified)
+    assert len(doubted) > 0
+    result = pipeline.run(_again(configure, first, tmp_path / "second", "SameStudent"))
+    assert shards.read(result.path / "dropped").filter(verified).equals(doubted)
+    assert _counts(result, "clean")["queries_kept"] == _counts(result)["queries"] == _counts(result)["queries_kept"]
+    assert _negatives(result.path).equals(_negatives(first))
+
+
+def test_a_refresh_killed_at_random_moments_ends_with_the_same_bytes(
+    configure: Configure, tmp_path: Path, root: Path
+) -> None:
+    first = pipeline.run(configure()).path
+    settings = tmp_path / "settings.yaml"
+
+    def start(config: RunConfig) -> subprocess.Popen[bytes]:
+        settings.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
+        command = [sys.executable, "-m", "datagen", "run", str(settings), "--quiet"]
+        return subprocess.Popen(command, cwd=root, start_new_session=True, stdout=subprocess.DEVNULL)
+
+    whole = _again(configure, first, tmp_path / "whole", "TrainedStudent", cache=tmp_path / "cache-whole")
+    started = time.monotonic()
+    assert start(whole).wait() == 0
+    seconds = time.monotonic() - started
+    killed = _again(configure, first, tmp_path / "killed", "TrainedStudent", cache=tmp_path / "cache-killed")
+    kills = 0
+    for share in (0.4, 0.5, 0.6, 0.7):
+        process = start(killed)
+        try:
+            process.wait(timeout=share * seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert start(killed).wait() == 0
+    assert kills >= 1
+    for table in ("refresh", "candidates", "train"):
+        for path in (whole.out / table).glob("*.parquet"):
+            assert path.read_bytes() == (killed.out / table / path.name).read_bytes()

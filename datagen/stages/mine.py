@@ -62,7 +62,8 @@ class Mine:
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """The settings of the search and of the margin, the seed, and how many candidates a query needs."""
-        searching = config.mine.model_dump(mode="json", exclude={"choice", "num_negatives"})
+        unused = () if config.input.run is not None else ("refresh_overlap", "refresh_depth")
+        searching = config.mine.model_dump(mode="json", exclude={"choice", "num_negatives", *unused})
         return {**searching, "seed": config.seed, "wanted": _wanted(config)}
 
     def run(self, work: Work) -> Counts:
