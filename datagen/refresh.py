@@ -121,7 +121,7 @@ class Refresh:
         vectors = self.documents(sample)
         parts: list[pl.DataFrame] = []
         with progress.step("compare", len(depths), "queries") as advance:
-            for begin in range(0, len(depths), _STEP):
+            for begin in range(0, max(1, len(depths)), _STEP):
                 step = np.arange(begin, min(begin + _STEP, len(depths)))
                 drawn = Sample(sample, self.queries(step) @ vectors.T, self.n_documents)
                 parts.append(self._measure(step, drawn, depths[step]))

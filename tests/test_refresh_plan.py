@@ -12,7 +12,8 @@ import pytest
 from datagen import refresh, shards
 from datagen.backends.protocols import Float32, Int64
 from datagen.config_mine import MineConfig
-from datagen.refresh import EarlierLedger, Refresh
+from datagen.progress import SilentProgress
+from datagen.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.selection.arrays import Lists
 
 N_QUERIES, N_DOCUMENTS, DEPTH = 20, 60, 5
@@ -126,7 +127,7 @@ def test_what_a_check_finds_moved_is_searched_and_the_rest_is_kept(ledger: Path,
     decided = plan.decide(_measured(1.0, 0.0), KnownIndex(moved=2))
     assert decided["searched"].to_list() == [True] * 2 + [False] * 18
     shards.write_parts(tmp_path / "mined", "candidates", [])
-    counts = plan.count(decided, tmp_path / "mined")
+    counts = RefreshPlan(plan, decided).count(tmp_path / "mined")
     assert (counts["round"], counts["queries_kept"], counts["queries_searched"]) == (3, 18, 2)
     assert (counts["queries_checked"], counts["checked_overlap"], counts["expected_overlap_of_kept"]) == (20, 0.9, 1.0)
 
@@ -150,4 +151,18 @@ def test_nothing_is_checked_where_nothing_would_be_kept(ledger: Path, tmp_path: 
     shards.write_parts(tmp_path / "mined", "candidates", [])
     assert decided["searched"].all()
     assert index.asked == 0
-    assert {"checked_overlap", "expected_overlap_of_kept"} & plan.count(decided, tmp_path / "mined").keys() == set()
+    assert {"checked_overlap", "expected_overlap_of_kept"} & RefreshPlan(plan, decided).count(
+        tmp_path / "mined"
+    ).keys() == set()
+
+
+def test_a_run_without_queries_has_nothing_to_decide(tmp_path: Path) -> None:
+    shards.write_parts(tmp_path / "ledger", "candidates", [])
+    earlier = EarlierLedger(tmp_path / "ledger", QUERY_IDS.head(0), DOCUMENT_IDS)
+    none = Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), 0)
+    vectors = np.ones((N_DOCUMENTS, 3), np.float32)
+    index = KnownIndex(moved=0)
+    plan = Refresh(MineConfig(), 0, earlier, vectors.__getitem__, vectors.__getitem__, N_DOCUMENTS, none)
+    decided = plan.decide(plan.measure(np.arange(9), np.empty(0, np.int64), SilentProgress()), index)
+    assert (len(decided), index.asked) == (0, 0)
+    assert len(RefreshPlan(plan, decided).given(np.empty(0, np.int64)).rows) == 0
