@@ -110,7 +110,8 @@ class Miner:
             queries: vectors, (n_queries, dim).
             closure: of these queries, in this order.
             others: what the further sources of `fusion` found for them; a query that is searched deeper keeps these.
-            given: the nearest documents of some of the queries; those are searched only where these are too few.
+            given: the nearest documents of some of the queries, by score; those are searched only where these are too
+                few. Their floor is that of what is given, which is lower where nearer documents are missing: stricter.
 
         Raises:
             BackendError: the index gave scores that are not finite.
@@ -134,10 +135,13 @@ class Miner:
             kept = final[candidates.rows]
             done.append((candidates.take(kept), reasons[kept], union.take(kept)))
             rows = rows[~final[rows]]
-            searched[rows] = True
             others = [other.take(~final[other.rows]) for other in others]
             depths = np.minimum(depths * 2, self._last_depth)
             nearest = self._nearest(queries, rows, depths[rows])
+            late = np.isin(np.arange(len(queries)), rows) & ~searched
+            floor = np.where(late, self._floor(nearest, len(queries)), positives.floor)  # what was given had another
+            positives, searched = replace(positives, floor=floor), searched | late
+            limits = score_limits(self._rule, positives)
         return self._ordered(_in_query_order(done, positives, limits, searched))
 
     def first_depths(self, positives: Lists) -> Int64:

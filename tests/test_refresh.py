@@ -188,6 +188,19 @@ def test_a_kept_query_that_has_too_few_candidates_is_searched_on(configure: Conf
     )
 
 
+def test_what_is_searched_late_is_judged_like_what_is_searched_at_once(configure: Configure, tmp_path: Path) -> None:
+    more = {"mine": {"num_negatives": 60, "floor_rank": 20}, "denoise": {"reranker": "none"}}
+    first = pipeline.run(configure()).path
+    result = pipeline.run(_again(configure, first, tmp_path / "second", "TrainedStudent", **more))
+    student = {"model": "tests.support.students:TrainedStudent"}
+    whole = pipeline.run(configure(out=tmp_path / "whole", teacher=student, **more))
+    assert _counts(result)["queries_searched_deeper"] > 0
+    new = pl.col("query_id").is_in([query for query, round_ in _rounds(result.path).items() if round_])
+    assert _ledger(result.path).filter(new).equals(_ledger(whole.path).filter(new))
+    margins, expected = (shards.read(run / "margins").filter(new) for run in (result.path, whole.path))
+    assert margins.equals(expected)
+
+
 def test_more_candidates_than_the_earlier_run_had_search_all(configure: Configure, tmp_path: Path) -> None:
     first = pipeline.run(configure()).path
     had = shards.read(first / "candidates").filter(pl.col("rank") > 0).group_by("query_id").len()
