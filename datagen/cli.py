@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datagen import cli_options as options
-from datagen.cli_output import print_diagnosis, print_forecast, print_result
+from datagen.cli_output import print_diagnosis, print_forecast, print_result, print_tuning
 
 if TYPE_CHECKING:
     from datagen.config import RunConfig
@@ -280,6 +280,41 @@ def mine_negatives(
             print_forecast(forecast_mining(config))
         else:
             _run(config, fresh=fresh, quiet=quiet)
+
+
+@app.command("tune")
+def tune_run(
+    run: options.RunArgument,
+    margin_policy: options.Policies = None,
+    margin: options.Margins = None,
+    positive_score: options.PositiveScores = None,
+    num_negatives: options.Counts = None,
+    choice: options.OtherChoice = None,
+    tiers: options.OtherTiers = None,
+    hub_cap: options.OtherCap = None,
+    labels: options.Labels = None,
+    as_json: options.AsJson = False,
+    csv: options.Csv = None,
+) -> None:
+    """Show in seconds what other margins or choices would make of a run, from its ledger, without a model.
+
+    Options may be repeated: all combinations are shown. Without any: margins around the run's own, and other policies.
+    """
+    with _speaking(quiet=False, log_file=None):
+        from datagen import storage, tuning
+        from datagen.sources import load_labels
+
+        axes = {"margin_policy": margin_policy, "margin": margin, "positive_score": positive_score}
+        values = {name: given for name, given in (*axes.items(), ("num_negatives", num_negatives)) if given}
+        chosen = options.read_choice(choice, tiers, hub_cap)
+        grid = tuning.cross(values, chosen) if values or chosen else None
+        rows = tuning.tune(run, grid, load_labels(labels) if labels else None)
+        if csv:
+            storage.write_text(csv, rows.write_csv())
+        if as_json:
+            typer.echo(rows.write_json())
+        else:
+            print_tuning(rows, tuning.tell_limits(run, rows))
 
 
 @app.command("doctor")

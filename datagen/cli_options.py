@@ -235,6 +235,27 @@ MinRecall = Annotated[
     float | None, _option("--min-recall", _CHOICE, "Recall that ivf and hnsw must reach, 0 to 1.", "0.95")
 ]
 
+# What `datagen tune` lays over the settings of a run; the first four may be repeated.
+_OWN = "the run's own"
+Policies = Annotated[
+    list[str] | None, _option("--margin-policy", _CHOICE, "adaptive, relative or absolute; repeatable.", _OWN)
+]
+Margins = Annotated[
+    list[float] | None, _option("--margin", _CHOICE, "How far below the positive; repeatable.", "of its policy")
+]
+PositiveScores = Annotated[
+    list[str] | None, _option("--positive-score", _CHOICE, "min, own or quantile; repeatable.", _OWN)
+]
+Counts = Annotated[list[int] | None, _option("--num-negatives", _CHOICE, "Negatives a query; repeatable.", _OWN)]
+OtherChoice = Annotated[str | None, _option("--choice", _CHOICE, "top, random, tiers or simans.", _OWN)]
+OtherTiers = Annotated[str | None, _option("--tiers", _CHOICE, "Hard, medium and easy ones, such as 4,2,1.", _OWN)]
+OtherCap = Annotated[int | None, _option("--hub-cap", _CHOICE, "Queries a document may serve.", _OWN)]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="For the leak: query id, document id, score; or a BEIR folder.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the rows as JSON alone.")]
+Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to this file, too.")]
+
 
 def read_given(ctx: typer.Context) -> dict[str, Any]:  # Any: settings not yet validated
     """The settings that the options of this call give, nested; a named option wins over --set."""
@@ -310,6 +331,16 @@ def _read_tiers(text: str, method: str | None) -> dict[str, Any]:  # Any: settin
     if len(numbers) != _N_TIERS or not all(number.strip().isdecimal() for number in numbers):
         raise ConfigError(f"--tiers {text!r} must be three numbers, of hard, medium and easy negatives, such as 4,2,1")
     return _nest("mine.choice", {"method": method or "tiers", "tiers": [int(number) for number in numbers]})
+
+
+def read_choice(method: str | None, tiers: str | None, hub_cap: int | None) -> dict[str, Any]:  # Any: not yet validated
+    """The settings `mine.choice` of --choice, --tiers and --hub-cap; only those that are given.
+
+    Raises:
+        ConfigError: --tiers is not three numbers.
+    """
+    given = _read_tiers(tiers, method)["mine"]["choice"] if tiers else {"method": method} if method else {}
+    return given | ({} if hub_cap is None else {"hub_cap": hub_cap})
 
 
 def _parse_override(text: str) -> dict[str, Any]:  # Any: settings not yet validated

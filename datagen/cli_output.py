@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console
 
     from datagen.doctor import Diagnosis
@@ -38,6 +39,58 @@ def print_result(result: RunResult) -> None:
     for part in render_summary(result.records):
         _console().print(part)
     typer.echo("\n" + _next_step(result))
+
+
+_TUNED = {
+    "policy": "policy",
+    "margin": "margin",
+    "positive_score": "positive",
+    "choice": "choice",
+    "full": "all",
+    "without": "none",
+    "negatives": "negatives",
+    "log2_rank": "log2 rank",
+    "gap": "gap",
+    "doubted": "doubted",
+    "unscored": "unscored",
+    "deeper": "short",
+    "leak": "leak",
+}
+"""Columns of `datagen tune` and what stands above them."""
+_LEGEND = {
+    "full": "all, none: queries with all their negatives, and with none",
+    "log2_rank": "log2 rank: mean of the negatives, smaller is harder; gap: mean to the positive, in spreads",
+    "doubted": "doubted: of the eligible candidates that the reranker has seen, those that it sets aside",
+    "unscored": "unscored: negatives that the reranker has not seen and may still set aside",
+    "deeper": "short: queries short of negatives that the search would follow deeper than the run did",
+    "leak": "leak: negatives labelled relevant, over queries with a relevant document that the run does not know",
+}
+_SHARES = ("full", "without", "doubted", "unscored", "leak")
+
+
+def print_tuning(rows: pl.DataFrame, notes: list[str]) -> None:
+    """What a run's negatives would be under each of some settings, and the command that applies one of them."""
+    from rich.table import Table
+
+    same = [name for name in ("positive_score", "choice") if rows[name].n_unique() == 1]
+    shown = [name for name in _TUNED if name not in same and rows[name].null_count() < len(rows)]
+    title = ", ".join([f"{rows['queries'][0]:,} queries", *(f"{_TUNED[name]} {rows[name][0]}" for name in same)])
+    table = Table("row", *(_TUNED[name] for name in shown), title=title, title_justify="left")
+    for number, row in enumerate(rows.iter_rows(named=True), start=1):
+        table.add_row(f"{number} *" if row["own"] else str(number), *(_tuned_cell(name, row[name]) for name in shown))
+    _console().print(table)
+    for line in ("*: the run as it is", *(text for name, text in _LEGEND.items() if name in shown), *notes):
+        typer.echo(line)
+    number = min(2, len(rows))
+    typer.echo(f"\nTo apply a row, such as {number}:  {rows['command'][number - 1]}")
+
+
+def _tuned_cell(name: str, value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or "-"
+    if name in _SHARES:
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if name == "margin" else f"{value:.2f}"
 
 
 def _next_step(result: RunResult) -> str:

@@ -17,6 +17,7 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import RunConfig
+from datagen.config_mine import MineConfig
 from datagen.document_vectors import DocumentVectors, open_document_vectors
 from datagen.documents import iterate_documents
 from datagen.progress import Progress
@@ -64,7 +65,18 @@ class Lining:
 
     def keys(self, ledger: pl.DataFrame) -> UInt64:
         """A random number for each row of a ledger, from the seed and its two ids alone."""
-        return draw_keys(self.seed, *(_hashed(ledger[name]) for name in ("query_id", "doc_id")))
+        return pair_keys(ledger, self.seed)
+
+
+def pair_keys(ledger: pl.DataFrame, seed: int) -> UInt64:
+    """A random number for each row of a ledger, from the seed and its two ids alone."""
+    return draw_keys(seed, *(_hashed(ledger[name]) for name in ("query_id", "doc_id")))
+
+
+def choice_rule(config: MineConfig) -> ChoiceRule:
+    """In what order these settings take candidates, and how many."""
+    choice = config.choice
+    return ChoiceRule(choice.method, config.needs, choice.pool, choice.simans_a, choice.simans_b)
 
 
 def number_queries(ledger: pl.DataFrame) -> Int64:
@@ -92,9 +104,8 @@ def open_lining(config: RunConfig, backends: Backends, progress: Progress, sourc
         progress: shows the search for hubs, where they are to be avoided.
         source: where the parts of a table are.
     """
-    choice = config.mine.choice
-    rule = ChoiceRule(choice.method, config.mine.needs, choice.pool, choice.simans_a, choice.simans_b)
-    if choice.hubness == "none":
+    rule = choice_rule(config.mine)
+    if config.mine.choice.hubness == "none":
         return Lining(rule, config.seed, None)
     documents = open_named_vectors(config, backends, progress, source)
     queries = _query_sample(config, backends, progress, shards.read(source("queries"), ["query_id", "query"]))

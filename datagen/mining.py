@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from datagen.backends.protocols import Float32, Int64, SearchIndex, VectorSource
+from datagen.config import RunConfig
 from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
 from datagen.selection.arrays import Bool, Float64, Lists, pair_products, robust_spread
@@ -125,7 +126,7 @@ class Miner:
         positives = PositiveScores(
             scores.astype(np.float64), closure.positives.starts, self._floor(nearest, len(queries)), spread
         )
-        limits = score_limits(self._rule, positives)
+        limits = score_limits(margin_rule(self.config), positives)
         done: list[tuple[Candidates, Reasons, Union]] = []
         while len(rows):
             candidates, union = self._united(queries, nearest, others)
@@ -141,22 +142,16 @@ class Miner:
             late = np.isin(np.arange(len(queries)), rows) & ~searched
             floor = np.where(late, self._floor(nearest, len(queries)), positives.floor)  # what was given had another
             positives, searched = replace(positives, floor=floor), searched | late
-            limits = score_limits(self._rule, positives)
+            limits = score_limits(margin_rule(self.config), positives)
         return self._ordered(_in_query_order(done, positives, limits, searched))
 
     def first_depths(self, positives: Lists) -> Int64:
-        """What each query needs: its candidates and room for its own positives, in powers of two, (n_queries,)."""
-        room = 2 ** np.ceil(np.log2(np.maximum(positives.sizes, 1))).astype(np.int64)
-        return np.minimum(self.config.candidates + room, self.n_documents)
-
-    @property
-    def _rule(self) -> MarginRule:
-        config = self.config
-        return MarginRule(config.margin_policy, config.resolved_margin, config.positive_score, config.positive_quantile)
+        """Documents looked at first for each query, (n_queries,)."""
+        return first_depths(self.config, positives.sizes, self.n_documents)
 
     @property
     def _last_depth(self) -> int:
-        return min(max(self.config.max_candidates, self.config.candidates), self.n_documents)
+        return last_depth(self.config, self.n_documents)
 
     def _nearest(self, queries: Float32, rows: Int64, depths: Int64) -> Candidates:
         """The nearest documents of some queries of the block, each to its own depth."""
@@ -254,6 +249,35 @@ class Miner:
         scores, documents = self.index.search(vectors, depth)
         own = np.einsum("ij,ij->i", vectors, vectors)
         return Neighbours(index, closure.positives.starts, documents, scores, own)
+
+
+def margin_rule(config: MineConfig) -> MarginRule:
+    """The margin of these settings."""
+    return MarginRule(config.margin_policy, config.resolved_margin, config.positive_score, config.positive_quantile)
+
+
+def first_depths(config: MineConfig, positives: Int64, n_documents: int) -> Int64:
+    """Documents looked at first for each query: its candidates and room for its own positives, in powers of two.
+
+    Args:
+        config: the settings.
+        positives: known positives of each query, (n_queries,).
+        n_documents: of the corpus.
+    """
+    room = 2 ** np.ceil(np.log2(np.maximum(positives, 1))).astype(np.int64)
+    return np.minimum(config.candidates + room, n_documents)
+
+
+def last_depth(config: MineConfig, n_documents: int) -> int:
+    """Documents looked at for a query at most."""
+    return min(max(config.max_candidates, config.candidates), n_documents)
+
+
+def candidates_wanted(config: RunConfig) -> int:
+    """Eligible candidates of a query after which its search ends: the same for most ways to choose among them."""
+    mine = config.mine
+    spare = config.denoise.spare_candidates if config.denoise.enabled else 0
+    return max(mine.num_negatives + spare, mine.wanted * mine.choice.reserve)
 
 
 def _share_nearest(found: Neighbours, depth: int) -> Lists:

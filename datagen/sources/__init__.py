@@ -9,7 +9,16 @@ runs                                -> the tables of an earlier run, which are t
 
 from datagen.sources.columns import shape_nothing
 from datagen.sources.fingerprints import input_fingerprint
-from datagen.sources.inputs import RawInput, Slices, load_input
+from datagen.sources.inputs import RawInput, Slices, load_input, load_labels
 from datagen.sources.runs import RunTables, locate_run
 
-__all__ = ["RawInput", "RunTables", "Slices", "input_fingerprint", "load_input", "locate_run", "shape_nothing"]
+__all__ = [
+    "RawInput",
+    "RunTables",
+    "Slices",
+    "input_fingerprint",
+    "load_input",
+    "load_labels",
+    "locate_run",
+    "shape_nothing",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import polars as pl
@@ -12,7 +13,7 @@ from datagen.config_input import InputConfig
 from datagen.errors import InputError
 from datagen.sources.columns import no_queries, shape_corpus, shape_nothing, shape_queries
 from datagen.sources.frames import iterate_frames, read_frame
-from datagen.sources.locate import Layout, Source, locate_input
+from datagen.sources.locate import Layout, Source, locate, locate_input
 from datagen.sources.pairs import shape_pairs
 from datagen.sources.qrels import read_qrels
 
@@ -52,7 +53,19 @@ def load_input(config: InputConfig) -> RawInput:
     if layout.queries is None:
         return RawInput(corpus, *no_queries())
     queries = shape_queries(read_frame(layout.queries, config.split), layout.queries)
-    return RawInput(corpus, queries, _load_qrels(layout, config))
+    return RawInput(corpus, queries, _load_qrels(layout, config.split))
+
+
+def load_labels(value: str, split: str = "train") -> pl.DataFrame:
+    """Judgements with the columns of `tables.PAIRS`, from all that qrels may be, or from a BEIR folder.
+
+    Raises:
+        InputError: nothing is there, or it holds no judgements.
+    """
+    folder = Path(value).expanduser()
+    if (folder / "qrels").is_dir() or any((folder / name).is_file() for name in ("qrels.tsv", "qrels.tsv.gz")):
+        return _load_qrels(locate_input(InputConfig(beir=value)), split)
+    return _load_qrels(Layout(qrels=(locate(value, split),)), split)
 
 
 def _iterate_corpus(source: Source, config: InputConfig) -> Iterator[pl.DataFrame]:
@@ -67,8 +80,8 @@ def _load_pairs(source: Source, corpus: Source | None, config: InputConfig) -> R
     return RawInput([documents], queries, pairs)
 
 
-def _load_qrels(layout: Layout, config: InputConfig) -> pl.DataFrame:
-    pairs = pl.concat([read_qrels(source, config.split) for source in layout.qrels])
+def _load_qrels(layout: Layout, split: str) -> pl.DataFrame:
+    pairs = pl.concat([read_qrels(source, split) for source in layout.qrels])
     if pairs.is_empty():
         names = ", ".join(source.name for source in layout.qrels)
         raise InputError(f"{names} hold no judgements: give at least one line of query id, document id, relevance")

@@ -32,7 +32,7 @@ from datagen.config_mine import MineConfig
 from datagen.config_sources import BM25, DENSE, RANDOM, WRITTEN
 from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
 from datagen.documents import iterate_documents
-from datagen.mining import Found, Miner, measure_recall
+from datagen.mining import Found, Miner, candidates_wanted, measure_recall
 from datagen.near_queries import QueryFamilies
 from datagen.planning import LEAST_INDEX, plan_search
 from datagen.refresh import EarlierLedger, Refresh, RefreshPlan
@@ -64,7 +64,7 @@ class Mine:
         """The settings of the search and of the margin, the seed, and how many candidates a query needs."""
         unused = () if config.input.run is not None else ("refresh_overlap", "refresh_depth")
         searching = config.mine.model_dump(mode="json", exclude={"choice", "num_negatives", *unused})
-        return {**searching, "seed": config.seed, "wanted": _wanted(config)}
+        return {**searching, "seed": config.seed, "wanted": candidates_wanted(config)}
 
     def run(self, work: Work) -> Counts:
         """Search and judge, batch by batch; candidates per reason, queries without an eligible one."""
@@ -214,13 +214,6 @@ def _recall(task: MiningTask, config: MineConfig) -> Counts:
     return {"dims": config.dims, "recall": round(measure_recall(task.miner.index, documents, queries, depth), 4)}
 
 
-def _wanted(config: RunConfig) -> int:
-    """Eligible candidates of a query after which its search ends: the same for most ways to choose among them."""
-    mine = config.mine
-    spare = config.denoise.spare_candidates if config.denoise.enabled else 0
-    return max(mine.num_negatives + spare, mine.wanted * mine.choice.reserve)
-
-
 def _prepare(work: Work) -> MiningTask:
     config = work.config
     corpus = work.read("corpus", ["doc_id", "origin", "meta", *_rule_columns(config)])
@@ -239,7 +232,7 @@ def _prepare(work: Work) -> MiningTask:
     index = work.backends.index(document_vectors, work.progress, demand)
     sources = open_sources(work, queries, corpus["doc_id"])
     spread_on = document_vectors.take(sample)
-    miner = Miner(config.mine, _wanted(config), index, len(corpus), document_vectors.take, spread_on, sources.fusion)
+    miner = Miner(config.mine, candidates_wanted(config), index, len(corpus), document_vectors.take, spread_on, sources.fusion)
     ids = queries["query_id"], corpus["doc_id"]
     vectors = document_vectors, query_vectors, query_places
     task = MiningTask(miner, sources, closure, families, *vectors, *ids, plan.queries)

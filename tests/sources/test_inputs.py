@@ -12,6 +12,7 @@ import pytest
 
 from datagen.config_input import InputConfig
 from datagen.errors import InputError
+from datagen.sources import load_labels
 from datagen.tables import CORPUS, PAIRS, QUERIES
 from tests.support.inputs import Loaded, load
 
@@ -248,3 +249,20 @@ def test_every_row_arrives_when_a_real_set_is_read(shared_data: Path, name: str)
     assert len(raw.pairs) == len((folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()) - 1
     assert set(raw.pairs["doc_id"]) <= set(raw.corpus["doc_id"])
     assert set(raw.pairs["query_id"]) == set(raw.queries["query_id"])
+
+
+@pytest.mark.parametrize("place", ["qrels/test.tsv", "qrels.tsv"])
+def test_labels_are_read_from_a_beir_folder_and_from_a_file(tmp_path: Path, place: str) -> None:
+    _write_jsonl(tmp_path / "corpus.jsonl", DOCUMENTS)
+    _write_jsonl(tmp_path / "queries.jsonl", QUERY_ROWS)
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    _write_tsv(tmp_path / place, QRELS)
+    for value in (tmp_path, tmp_path / place):
+        labels = load_labels(str(value)).select("query_id", "doc_id", "relevance")
+        assert labels.rows() == [("q1", "d2", 1.0)]
+
+
+def test_labels_without_a_row_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.tsv").write_text("query-id\tcorpus-id\tscore\n")
+    with pytest.raises(InputError, match="hold no judgements"):
+        load_labels(str(tmp_path / "labels.tsv"))
