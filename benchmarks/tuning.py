@@ -10,7 +10,6 @@ the labels. A line a row of the grid: foretold from the run with the default set
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +21,7 @@ from benchmarks.judged import read_judged, write_hidden
 from benchmarks.ours import mine_with_datagen
 from datagen import shards
 from datagen.sources import load_labels
-from datagen.storage import make_folder, write_text
+from datagen.storage import write_text
 from datagen.tuning import tune
 
 GRID: tuple[dict[str, Any], ...] = (  # Any: settings of `mine`
@@ -79,8 +78,7 @@ def _time(run: Path, rows: int) -> None:
     ledger, margins = shards.read(run / "candidates"), shards.read(run / "margins")
     with tempfile.TemporaryDirectory() as name:
         large, times = Path(name), range(-(-rows // len(ledger)))
-        make_folder(large / ".stages")
-        write_text(large / "run.json", json.dumps(json.loads((run / "run.json").read_text(encoding="utf-8"))))
+        write_text(large / "run.json", (run / "run.json").read_text(encoding="utf-8"))
         for table, frame in (("candidates", ledger), ("margins", margins)):
             copies = (frame.with_columns(query_id=pl.col("query_id") + f"-{number}") for number in times)
             shards.write_parts(large / table, table, copies)

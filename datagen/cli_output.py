@@ -70,12 +70,14 @@ _SHARES = ("full", "without", "doubted", "unscored", "leak")
 
 def print_tuning(rows: pl.DataFrame, notes: list[str]) -> None:
     """What a run's negatives would be under each of some settings, and the command that applies one of them."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     same = [name for name in ("positive_score", "choice") if rows[name].n_unique() == 1]
     shown = [name for name in _TUNED if name not in same and rows[name].null_count() < len(rows)]
     title = ", ".join([f"{rows['queries'][0]:,} queries", *(f"{_TUNED[name]} {rows[name][0]}" for name in same)])
-    table = Table("row", *(_TUNED[name] for name in shown), title=title, title_justify="left")
+    heads = [_TUNED[name] for name in shown]
+    table = Table("row", *heads, title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, row in enumerate(rows.iter_rows(named=True), start=1):
         table.add_row(f"{number} *" if row["own"] else str(number), *(_tuned_cell(name, row[name]) for name in shown))
     _console().print(table)

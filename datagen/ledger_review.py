@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -140,7 +140,7 @@ def open_review(run: Path) -> Review:
     Raises:
         RunFolderError: the folder holds no ledger, or one without margins.
     """
-    config = read_settings(run)
+    summary = _read_summary(run)
     if not (run / "candidates").exists():
         raise RunFolderError(
             f"{run} holds no ledger (candidates/): mine first, with datagen mine-negatives --run {run}"
@@ -150,6 +150,7 @@ def open_review(run: Path) -> Review:
             f"the ledger of {run} is from before datagen kept what each margin was measured with (margins/): mine "
             "again into a new --out; vectors and scores come from the cache"
         )
+    config = read_settings(run)
     candidates = shards.read(run / "candidates", _COLUMNS)
     rows = number_queries(candidates)
     positives = _positives(candidates, rows, shards.read(run / "margins"))
@@ -163,7 +164,7 @@ def open_review(run: Path) -> Review:
         positives,
         margins,
         shards.scan(run / "corpus").select(pl.len()).collect().item(),
-        RunFolder(run).record("denoise") is not None,
+        "denoise" in summary["stages"],
         _doubted(config, candidates["reason"], rows, scores),
         ~np.isnan(scores),
     )
@@ -175,10 +176,14 @@ def read_settings(run: Path) -> RunConfig:
     Raises:
         RunFolderError: the folder holds none.
     """
+    return build_config({**_read_summary(run)["settings"], "out": run})
+
+
+def _read_summary(run: Path) -> dict[str, Any]:  # Any: JSON settings and counts
     summary = RunFolder(run).summary()
     if summary is None:
         raise RunFolderError(f"{run} holds no run.json: name the folder of a run of `datagen mine-negatives`")
-    return build_config({**summary["settings"], "out": run})
+    return summary
 
 
 def _ledger(candidates: pl.DataFrame, rows: Int64) -> Ledger:

@@ -113,6 +113,7 @@ def test_the_run_s_own_settings_give_its_own_negatives(run: Run, choice: Values,
 @pytest.mark.parametrize(
     "mine",
     [
+        pytest.param({"sources": {"written": False}}, id="one-source"),
         pytest.param({"sources": {"use": ["dense", "random"]}}, id="random-too"),
         pytest.param({"margin_policy": "relative", "margin": 0.2}, id="relative"),
         pytest.param({"margin_policy": "absolute", "positive_score": "own"}, id="absolute"),
@@ -121,6 +122,8 @@ def test_the_run_s_own_settings_give_its_own_negatives(run: Run, choice: Values,
 )
 def test_runs_of_other_sources_and_policies_give_their_own_negatives_too(run: Run, mine: Values) -> None:
     path = run(mine=mine)
+    listed = shards.read(path / "candidates")["sources"]
+    assert listed.is_null().all() is (mine.get("sources") == {"written": False})
     assert _negatives(path)
     assert _decided(path)[0] == _negatives(path)
 
@@ -353,8 +356,7 @@ def test_the_command_shows_a_table_and_how_to_apply_a_row(run: Run) -> None:
     assert done.stdout.splitlines()[-1].startswith(
         f"To apply a row, such as 2:  datagen mine-negatives --run {path} --"
     )
-    assert "│ 4 " in done.stdout
-    assert "│ 5 " not in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines() if " adaptive " in line] == ["1", "2", "3", "4"]
 
 
 def test_the_command_writes_json_and_csv(run: Run, tmp_path: Path) -> None:
