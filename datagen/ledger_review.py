@@ -74,6 +74,8 @@ class Review:
     """Whether the reranker sets each candidate aside, (n,)."""
     scored: Bool
     """Whether the reranker has seen each, (n,)."""
+    given: Int64
+    """Documents that a refresh took from an earlier run instead of searching, (n_rows,)."""
 
     @cached_property
     def anchors(self) -> Float64:
@@ -131,7 +133,9 @@ class Review:
 
     def _search(self, config: RunConfig) -> SearchRule:
         first = first_depths(config.mine, np.diff(self.positives.starts), self.n_documents)
-        return SearchRule(first, last_depth(config.mine, self.n_documents), candidates_wanted(config))
+        return SearchRule(
+            np.maximum(first, self.given), last_depth(config.mine, self.n_documents), candidates_wanted(config)
+        )
 
 
 def open_review(run: Path) -> Review:
@@ -156,17 +160,19 @@ def open_review(run: Path) -> Review:
     positives = _positives(candidates, rows, shards.read(run / "margins"))
     margins = shards.scan(run / "margins").select(pl.len()).collect().item()
     scores = candidates["reranker_score"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    ledger = _ledger(candidates, rows)
     return Review(
         run,
         config,
         candidates.select(*_PAIR, "rank", "reason"),
-        _ledger(candidates, rows),
+        ledger,
         positives,
         margins,
         shards.scan(run / "corpus").select(pl.len()).collect().item(),
         "denoise" in summary["stages"],
         _doubted(config, candidates["reason"], rows, scores),
         ~np.isnan(scores),
+        _given(run, candidates["query_id"], ledger),
     )
 
 
@@ -198,6 +204,18 @@ def _ledger(candidates: pl.DataFrame, rows: Int64) -> Ledger:
         reasons.is_in(_REOPENED).to_numpy(),
         reasons.eq(_NEAR).to_numpy(),
     )
+
+
+def _given(run: Path, query_ids: pl.Series, ledger: Ledger) -> Int64:
+    """How many documents of each query a refresh kept from an earlier run; 0 where it searched."""
+    given = np.zeros(ledger.n_rows, np.int64)
+    if (run / "refresh").exists():
+        earlier = shards.read(run / "refresh", ["query_id", "earlier_round"])
+        rounds = shards.read(run / "candidates", ["round"]).with_columns(query_ids)
+        joined = rounds.join(earlier, on="query_id", how="left", maintain_order="left")
+        kept = joined.select(pl.col("round").eq(pl.col("earlier_round")).fill_null(value=False)).to_series().to_numpy()
+        np.maximum.at(given, ledger.rows[kept], ledger.ranks[kept])
+    return given
 
 
 def _own_ranks(candidates: pl.DataFrame) -> tuple[Int64, Bool]:

@@ -128,6 +128,16 @@ def test_runs_of_other_sources_and_policies_give_their_own_negatives_too(run: Ru
     assert _decided(path)[0] == _negatives(path)
 
 
+def test_what_a_refresh_did_not_search_is_seen_as_it_was_given(run: Run) -> None:
+    strict = run(mine={"margin": 1.4, "choice": {"method": "tiers"}})
+    over = {"input": {"beir": None, "run": str(strict)}, "teacher": {"model": "tests.support.students:TrainedStudent"}}
+    again = run(**over, mine={"choice": {"method": "tiers"}, "reference_sample": 400, "refresh_overlap": 0.5})
+    kept = (open_review(again).given > 0).mean()
+    assert 0.1 < kept
+    assert (open_review(again).given > 41).any()
+    assert _decided(again)[0] == _negatives(again)
+
+
 @pytest.mark.parametrize(
     "over",
     [

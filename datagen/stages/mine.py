@@ -232,7 +232,9 @@ def _prepare(work: Work) -> MiningTask:
     index = work.backends.index(document_vectors, work.progress, demand)
     sources = open_sources(work, queries, corpus["doc_id"])
     spread_on = document_vectors.take(sample)
-    miner = Miner(config.mine, candidates_wanted(config), index, len(corpus), document_vectors.take, spread_on, sources.fusion)
+    miner = Miner(
+        config.mine, candidates_wanted(config), index, len(corpus), document_vectors.take, spread_on, sources.fusion
+    )
     ids = queries["query_id"], corpus["doc_id"]
     vectors = document_vectors, query_vectors, query_places
     task = MiningTask(miner, sources, closure, families, *vectors, *ids, plan.queries)
