@@ -18,7 +18,7 @@ from datagen.backends.protocols import Backends, Role
 from datagen.backends.registry import Registry
 from datagen.config import RunConfig
 from datagen.documents import iterate_documents
-from datagen.planning import check_memory, predict_peak
+from datagen.mining.planning import check_memory, predict_peak
 from datagen.progress import SilentProgress
 from datagen.run_folder import RunFolder
 from datagen.scores import PairScores, Texts

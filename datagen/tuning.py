@@ -19,7 +19,7 @@ import polars as pl
 from datagen.config import RunConfig, build_config, merge
 from datagen.config_mine import DEFAULT_MARGINS, MineConfig
 from datagen.errors import ConfigError
-from datagen.ledger_review import Marks, Review, open_review, read_settings
+from datagen.mining.ledger_review import Marks, Review, open_review, read_settings
 from datagen.selection.arrays import Bool, Float64
 
 Overrides = Mapping[str, Any]  # Any: settings of `mine`, not yet validated

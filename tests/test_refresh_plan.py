@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datagen import refresh, shards
+from datagen import shards
 from datagen.backends.protocols import Float32, Int64
 from datagen.config_mine import MineConfig
+from datagen.mining import refresh
+from datagen.mining.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.progress import SilentProgress
-from datagen.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.selection.arrays import Lists
 
 N_QUERIES, N_DOCUMENTS, DEPTH = 20, 60, 5

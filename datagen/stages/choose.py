@@ -17,7 +17,7 @@ from datagen import shards
 from datagen.backends.protocols import Backends, Int64
 from datagen.config import RunConfig, StageName
 from datagen.config_choice import ChoiceConfig
-from datagen.lineup import Lining, NamedVectors, open_lining, open_named_vectors, order_settings
+from datagen.mining.lineup import Lining, NamedVectors, open_lining, open_named_vectors, order_settings
 from datagen.report.ledger import count_ledger
 from datagen.run_folder import Counts
 from datagen.selection.arrays import Bool, UInt64

@@ -13,7 +13,7 @@ from datagen import shards
 from datagen.backends.protocols import Backends, Role
 from datagen.config import RunConfig, StageName
 from datagen.documents import iterate_documents
-from datagen.planning import check_memory
+from datagen.mining.planning import check_memory
 from datagen.run_folder import Counts
 from datagen.stages.base import Work
 from datagen.vectors import PLURALS, open_vectors

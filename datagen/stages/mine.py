@@ -18,7 +18,12 @@ import polars.selectors as cs
 
 from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64, Telling
-from datagen.candidate_sources import (
+from datagen.config import RunConfig, StageName
+from datagen.config_mine import MineConfig
+from datagen.config_sources import BM25, DENSE, RANDOM, WRITTEN
+from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
+from datagen.documents import iterate_documents
+from datagen.mining.candidate_sources import (
     CandidateSource,
     LexicalSource,
     OpenSources,
@@ -26,16 +31,11 @@ from datagen.candidate_sources import (
     RandomSource,
     TeacherSource,
 )
-from datagen.closing import Closing, LabelledPairs, number_pairs
-from datagen.config import RunConfig, StageName
-from datagen.config_mine import MineConfig
-from datagen.config_sources import BM25, DENSE, RANDOM, WRITTEN
-from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
-from datagen.documents import iterate_documents
-from datagen.mining import Found, Miner, candidates_wanted, measure_recall
-from datagen.near_queries import QueryFamilies
-from datagen.planning import LEAST_INDEX, plan_search
-from datagen.refresh import EarlierLedger, Refresh, RefreshPlan
+from datagen.mining.closing import Closing, LabelledPairs, number_pairs
+from datagen.mining.miner import Found, Miner, candidates_wanted, measure_recall
+from datagen.mining.near_queries import QueryFamilies
+from datagen.mining.planning import LEAST_INDEX, plan_search
+from datagen.mining.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.selection.closure import Closure

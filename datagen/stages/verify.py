@@ -25,7 +25,7 @@ from datagen.config import RunConfig, StageName
 from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
 from datagen.documents import iterate_documents
 from datagen.errors import BackendError, InputError
-from datagen.planning import plan_search
+from datagen.mining.planning import plan_search
 from datagen.report.ledger import quantiles
 from datagen.run_folder import Counts
 from datagen.selection.arrays import pair_products

@@ -11,7 +11,7 @@ import pytest
 from datagen.backends.index_faiss import FaissFlatIndex
 from datagen.backends.index_prefix import PrefixIndex, PrefixVectors, cut
 from datagen.backends.protocols import Float32, Int64, SearchIndex, Telling
-from datagen.mining import measure_recall
+from datagen.mining.miner import measure_recall
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from datagen.document_fields import code_field
 from datagen.errors import ConfigError
+from datagen.mining.document_fields import code_field
 
 CORPUS = pl.DataFrame(
     {

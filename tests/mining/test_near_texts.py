@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datagen import near_texts
-from datagen.near_texts import hash_shingles, open_signatures, sign_texts
+from datagen.mining import near_texts
+from datagen.mining.near_texts import hash_shingles, open_signatures, sign_texts
 from datagen.progress import SilentProgress
 
 WORDS = [f"{a}{b}" for a in ("liver", "heart", "lung", "bone") for b in ("cell", "pain", "gene", "cure", "test")]

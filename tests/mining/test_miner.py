@@ -11,7 +11,7 @@ from datagen.backends.index_faiss import FaissFlatIndex
 from datagen.backends.protocols import Float32, Int64
 from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
-from datagen.mining import Found, Fusion, Miner
+from datagen.mining.miner import Found, Fusion, Miner
 from datagen.selection.closure import Closure, build_closure
 from datagen.selection.select import Candidates, Reason, choose_top
 

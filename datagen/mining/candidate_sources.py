@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from datagen.backends.protocols import Int64, LexicalIndex, SearchIndex
 from datagen.config_sources import BM25, DENSE, SourcesConfig
-from datagen.mining import Fusion
+from datagen.mining.miner import Fusion
 from datagen.selection.select import Candidates, from_search
 from datagen.selection.union import Union, random_candidates
 from datagen.store import Keys, hash_texts

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from datagen import near_queries
-from datagen.near_queries import QueryFamilies, join_near_queries
+from datagen.mining import near_queries
+from datagen.mining.near_queries import QueryFamilies, join_near_queries
 
 DISEASES = ["glaucoma", "botulism", "asthma", "diabetes", "leukemia", "anemia", "hepatitis", "lupus", "gout", "rabies"]
 TEMPLATES = [

@@ -19,8 +19,8 @@ from datagen import shards
 from datagen.config import RunConfig, build_config
 from datagen.config_sources import DENSE
 from datagen.errors import InputError, RunFolderError
-from datagen.lineup import choice_rule, number_queries, pair_keys
-from datagen.mining import candidates_wanted, first_depths, last_depth, margin_rule
+from datagen.mining.lineup import choice_rule, number_queries, pair_keys
+from datagen.mining.miner import candidates_wanted, first_depths, last_depth, margin_rule
 from datagen.run_folder import RunFolder
 from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, quantile_per_row, starts_of
 from datagen.selection.choice import Eligible, choose_first, line_up

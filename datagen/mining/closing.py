@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 
 from datagen.config_mine import MineConfig
-from datagen.document_fields import code_field
 from datagen.documents import cut_from_same, join_parents, text_groups
-from datagen.near_queries import QueryFamilies, join_near_queries
-from datagen.near_texts import open_signatures
+from datagen.mining.document_fields import code_field
+from datagen.mining.near_queries import QueryFamilies, join_near_queries
+from datagen.mining.near_texts import open_signatures
 from datagen.progress import Progress
 from datagen.selection.arrays import Lists
 from datagen.selection.closure import Closure, Pairs, build_closure, closed_texts

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from datagen import planning
 from datagen.config import RunConfig, build_config
 from datagen.errors import ConfigError
 from datagen.memory import GIB, MIB, resident_memory
-from datagen.planning import LEAST_INDEX, MOST_QUERIES, check_memory, plan_search, predict_peak
+from datagen.mining import planning
+from datagen.mining.planning import LEAST_INDEX, MOST_QUERIES, check_memory, plan_search, predict_peak
 
 
 def _config(tmp_path: Path, memory: str | None = None, **mine: int) -> RunConfig:

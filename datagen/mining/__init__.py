@@ -1,0 +1,1 @@
+"""What the stages of mining are made of: candidates, what closes them, what a search may use, the order of choice."""
