@@ -137,8 +137,10 @@ def _apply_closure(reasons: Reasons, candidates: Candidates, closure: Closure) -
     """Overwrite reasons with those of the closure; a known positive has a positive's text, and that a sibling's."""
     rows, documents = candidates.rows, candidates.documents
     equal = closure.sibling_positive(rows, documents)
-    other, related = np.flatnonzero(~equal), np.flatnonzero(equal)
-    reasons[other[closure.near_text(rows[other], documents[other])]] = Reason.NEAR_TEXT
+    related = np.flatnonzero(equal)
+    if closure.near is not None:
+        other = np.flatnonzero(~equal)
+        reasons[other[closure.near_text(rows[other], documents[other])]] = Reason.NEAR_TEXT
     reasons[closure.same_document(rows, documents)] = Reason.SAME_DOCUMENT
     own = related[closure.positive_text(rows[related], documents[related])]
     reasons[related] = Reason.SIBLING_POSITIVE
