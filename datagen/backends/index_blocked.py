@@ -65,7 +65,7 @@ class BlockedIndex:
         """
         workers = 1 if self._device.type == "cuda" else n_workers()
         height = max(_LEAST_HEIGHT, min(_TILES[self._device.type][0], -(-len(vectors) // workers)))
-        with _single_threaded(workers) as pool:
+        with _single_threaded(workers) as pool, whole_sums(self._device):
             queries = [_Rounded(vectors[i : i + height], self._like) for i in range(0, len(vectors), height)]
             tiles = [_Tile(part, k, self._documents, self._rows) for part in queries]
             for numbers, block in self._documents.blocks(self._rows):
@@ -90,6 +90,18 @@ class BlockedIndex:
             chosen, place = slice(edges[i], edges[i + 1]), slice(heights[i], heights[i + 1])
             best[0][place], best[1][place] = best_of_each(found[i][0], numbers[chosen], scores[chosen], k)
         return best
+
+
+@contextlib.contextmanager
+def whole_sums(device: torch.device) -> Iterator[None]:
+    """Products on a GPU with sums in float32, as the error bound has it: torch may sum float16 in float16."""
+    flags = torch.backends.cuda.matmul
+    before = flags.allow_fp16_reduced_precision_reduction
+    flags.allow_fp16_reduced_precision_reduction = before and device.type != "cuda"
+    try:
+        yield
+    finally:
+        flags.allow_fp16_reduced_precision_reduction = before
 
 
 class _Rounded:
