@@ -6,7 +6,7 @@
     generate   corpus, queries, pairs, tasks  the same with what is new    LLM
     embed      corpus, queries              (vectors, in the cache)        teacher
     verify     corpus, queries, pairs       queries, pairs, dropped        teacher vectors, index
-    mine       those, dropped               candidates (the ledger)        teacher vectors, index
+    mine       those, dropped               candidates (the ledger), margins  teacher vectors, index
     denoise    ledger, corpus, queries      candidates, reranker scores    reranker
     choose     ledger                       candidates, final decisions    (document vectors, where asked for)
     export     all of them                  train                          -
