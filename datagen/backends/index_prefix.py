@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from datagen.backends.exact import best_of_each, exact_scores
 from datagen.backends.protocols import Float32, Int64, SearchIndex, Telling, VectorSource
 from datagen.config import fingerprint
-from datagen.selection.arrays import pair_products
 
 OVERFETCH = 4
 """Documents that the first step gives for each one wanted."""
 
-_BYTES = 256 * 1024**2
-"""Vectors of documents held at once in the second step."""
+_DOCUMENTS = 32_768
+"""Documents whose whole vectors are held at once in the second step."""
 
 
 class PrefixVectors:
@@ -71,19 +71,10 @@ class PrefixIndex:
     def search(self, vectors: Float32, k: int) -> tuple[Float32, Int64]:
         """Scores and positions of the k best of 4 k by cut vectors, both (n, k), best first, ties by position."""
         _, found = self._first.search(cut(vectors, self._dims), min(OVERFETCH * k, len(self._documents)))
-        found.sort(axis=1)
-        step = max(1, _BYTES // (4 * vectors.shape[1] * found.shape[1]))
-        parts = [self._best(vectors[i : i + step], found[i : i + step], k) for i in range(0, len(vectors), step)]
-        if not parts:
-            return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
-        return np.concatenate([scores for scores, _ in parts]), np.concatenate([places for _, places in parts])
-
-    def _best(self, vectors: Float32, found: Int64, k: int) -> tuple[Float32, Int64]:
-        numbers, columns = np.unique(found, return_inverse=True)
-        rows = np.repeat(np.arange(len(found)), found.shape[1])
-        exact = pair_products(vectors, self._documents.take(numbers), rows, columns.ravel()).reshape(found.shape)
-        order = np.argsort(-exact, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(exact, order, axis=1), np.take_along_axis(found, order, axis=1)
+        rows = np.repeat(np.arange(len(found), dtype=np.uint32), found.shape[1])
+        numbers = found.ravel().astype(np.uint32)
+        scores = exact_scores(self._documents, vectors, rows, numbers, _DOCUMENTS)
+        return best_of_each(rows, numbers, scores, k)
 
 
 def cut(vectors: Float32, dims: int) -> Float32:

@@ -67,7 +67,7 @@ def test_scores_are_those_of_the_whole_vectors_best_first() -> None:
 
 
 def test_all_documents_overfetched_give_the_full_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datagen.backends.index_prefix._BYTES", 1)  # a query at a time
+    monkeypatch.setattr("datagen.backends.index_prefix._DOCUMENTS", 7)  # several blocks
     documents, queries = _matryoshka(40, 0), _matryoshka(7, 1)
     _, places = _index(documents, 2).search(queries, 10)  # 4 times 10 is all of them
     assert places.tolist() == np.argsort(-(queries @ documents.T), axis=1, kind="stable")[:, :10].tolist()
