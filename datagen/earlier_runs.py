@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.config import MINE_STAGES, STAGE_ORDER, RunConfig, build_config, merge
-from datagen.errors import ConfigError, RunFolderError
+from datagen.errors import ConfigError
 from datagen.run_folder import RunFolder
 
 
@@ -48,7 +48,7 @@ def refresh_run(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings
     if "out" not in given:
         raise ConfigError("--refresh leaves the earlier run as it is: name a new folder with --out")
     over = {"stages": [name for name in MINE_STAGES if name != "verify"], "input": {"run": str(run)}}
-    earlier = {name: value for name, value in _settings(run).items() if name != "input"}
+    earlier = {name: value for name, value in RunFolder(run).read_summary()["settings"].items() if name != "input"}
     if "model" in given.get("teacher", {}):
         earlier["teacher"] = {**earlier["teacher"], "revision": None}  # a revision is one of the old model
     return build_config(merge(earlier, {**given, **over}))
@@ -63,11 +63,4 @@ def read_earlier(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: setting
     """
     if "out" in given or "input" in given:
         raise ConfigError("--run goes on in a folder with the input it has: leave out --out and the input options")
-    return build_config(merge(_settings(run), {**given, "out": run}))
-
-
-def _settings(run: Path) -> dict[str, Any]:  # Any: settings not yet validated
-    summary = RunFolder(run).summary()
-    if summary is None:
-        raise RunFolderError(f"{run} holds no run.json to start from: name the folder of an earlier run")
-    return dict(summary["settings"])
+    return build_config(merge(RunFolder(run).read_summary()["settings"], {**given, "out": run}))

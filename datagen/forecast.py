@@ -109,7 +109,7 @@ def _look(config: RunConfig, backends: Backends) -> tuple[Size, pl.Series, pl.Se
     folder = RunFolder(config.out)
     corpus, table = (folder.table(name, ["clean"]) for name in ("corpus", "queries"))
     queries = shards.read(table, ["query"])["query"]
-    n_documents = int(shards.scan(corpus).select(pl.len()).collect().item())
+    n_documents = shards.count_rows(corpus)
     spoken, unseen = _characters(config, backends, "query", iter([queries]))
     told, new = _characters(config, backends, "document", iterate_documents(corpus, config.teacher.document_template))
     size = Size(n_documents, len(queries), spoken + told, unseen + new)

@@ -11,7 +11,7 @@ import polars as pl
 from datagen import shards
 from datagen.config import RunConfig, build_config
 from datagen.config_generate import EXTRACTIVE
-from datagen.errors import InputError, RunFolderError
+from datagen.errors import InputError
 from datagen.generation.conversation import Turn, as_text
 from datagen.generation.offers import Offers
 from datagen.generation.outcome import Outcome
@@ -46,10 +46,7 @@ def explain_row(run: Path, row_id: str) -> Iterator[Section]:
         InputError: the run has no such row.
     """
     folder = RunFolder(run)
-    summary = folder.summary()
-    if summary is None:
-        raise RunFolderError(f"{run} holds no run.json: name the folder of a run")
-    config = build_config({**summary["settings"], "out": run})
+    config = build_config({**folder.read_summary()["settings"], "out": run})
     sections = [*_generation(folder, config, row_id), *_decisions(folder, row_id)]
     if not sections:
         raise InputError(f"{run} has no row {row_id!r}: give a query_id of `queries`, or a key of `dropped`")

@@ -122,6 +122,17 @@ class RunFolder:
         except (ValueError, TypeError) as exc:
             raise RunFolderError(f"{file} is not a run summary of datagen: move it away or use another folder") from exc
 
+    def read_summary(self) -> dict[str, Any]:  # Any: JSON settings
+        """What `run.json` holds.
+
+        Raises:
+            RunFolderError: there is none, or it is not ours.
+        """
+        summary = self.summary()
+        if summary is None:
+            raise RunFolderError(f"{self.path} holds no run.json: name the folder of a run, --out of an earlier run")
+        return summary
+
     def _public_files(self, name: str, stages: Sequence[str]) -> dict[str, Path]:
         writers = [stage for stage in stages if (self.stages / stage / name).exists()]
         sources = writers if name == "dropped" else writers[-1:]

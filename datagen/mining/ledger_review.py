@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,12 +19,12 @@ from datagen import shards
 from datagen.config import RunConfig, build_config
 from datagen.config_sources import DENSE
 from datagen.errors import InputError, RunFolderError
-from datagen.mining.lineup import choice_rule, number_queries, pair_keys
+from datagen.mining.lineup import choice_rule, denoise_rule, number_queries, pair_keys
 from datagen.mining.miner import candidates_wanted, first_depths, last_depth, margin_rule
 from datagen.run_folder import RunFolder
 from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, quantile_per_row, starts_of
 from datagen.selection.choice import Eligible, choose_first, line_up
-from datagen.selection.denoise import DenoiseRule, measure_scale, reranker_limits
+from datagen.selection.denoise import measure_scale, reranker_limits
 from datagen.selection.hubs import choose_within, claims
 from datagen.selection.margins import PositiveScores, score_limits
 from datagen.selection.redecide import Ledger, SearchRule, let_through, made_ready, within_search
@@ -144,7 +144,7 @@ def open_review(run: Path) -> Review:
     Raises:
         RunFolderError: the folder holds no ledger, or one without margins.
     """
-    summary = _read_summary(run)
+    summary = RunFolder(run).read_summary()
     if not (run / "candidates").exists():
         raise RunFolderError(
             f"{run} holds no ledger (candidates/): mine first, with datagen mine-negatives --run {run}"
@@ -158,7 +158,6 @@ def open_review(run: Path) -> Review:
     candidates = shards.read(run / "candidates", _COLUMNS)
     rows = number_queries(candidates)
     positives = _positives(candidates, rows, shards.read(run / "margins"))
-    margins = shards.scan(run / "margins").select(pl.len()).collect().item()
     scores = candidates["reranker_score"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     ledger = _ledger(candidates, rows)
     return Review(
@@ -167,8 +166,8 @@ def open_review(run: Path) -> Review:
         candidates.select(*_PAIR, "rank", "reason"),
         ledger,
         positives,
-        margins,
-        shards.scan(run / "corpus").select(pl.len()).collect().item(),
+        shards.count_rows(run / "margins"),
+        shards.count_rows(run / "corpus"),
         "denoise" in summary["stages"],
         _doubted(config, candidates["reason"], rows, scores),
         ~np.isnan(scores),
@@ -182,14 +181,7 @@ def read_settings(run: Path) -> RunConfig:
     Raises:
         RunFolderError: the folder holds none.
     """
-    return build_config({**_read_summary(run)["settings"], "out": run})
-
-
-def _read_summary(run: Path) -> dict[str, Any]:  # Any: JSON settings and counts
-    summary = RunFolder(run).summary()
-    if summary is None:
-        raise RunFolderError(f"{run} holds no run.json: name the folder of a run of `datagen mine-negatives`")
-    return summary
+    return build_config({**RunFolder(run).read_summary()["settings"], "out": run})
 
 
 def _ledger(candidates: pl.DataFrame, rows: Int64) -> Ledger:
@@ -259,7 +251,7 @@ def _doubted(config: RunConfig, reasons: pl.Series, rows: Int64, scores: Float32
     n_rows = int(rows[-1]) + 1
     positives = scores[known].astype(np.float64), starts_of(rows[known], n_rows)
     middles = quantile_per_row(*positives, 0.5)
-    rule = DenoiseRule(config.denoise.margin, config.denoise.floor_quantile, config.denoise.promote_margin)
+    rule = denoise_rule(config.denoise)
     limit, _ = reranker_limits(rule, measure_scale(rule, middles[~np.isnan(middles)]), *positives)
     clean = reasons.is_in(_CLEAN).to_numpy() & ~np.isnan(scores)
     np.maximum.at(limit, rows[clean], scores[clean].astype(np.float64))

@@ -16,13 +16,14 @@ import polars as pl
 
 from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64
-from datagen.config import RunConfig
+from datagen.config import DenoiseConfig, RunConfig
 from datagen.config_mine import MineConfig
 from datagen.document_vectors import DocumentVectors, open_document_vectors
 from datagen.documents import iterate_documents
 from datagen.progress import Progress
 from datagen.selection.arrays import Float64, UInt64, quantile_per_row, starts_of
 from datagen.selection.choice import ChoiceRule, Eligible, LineUp, draw_keys, line_up
+from datagen.selection.denoise import DenoiseRule
 from datagen.selection.hubs import mean_of_nearest
 from datagen.store import hash_texts
 from datagen.vectors import open_vectors
@@ -77,6 +78,11 @@ def choice_rule(config: MineConfig) -> ChoiceRule:
     """In what order these settings take candidates, and how many."""
     choice = config.choice
     return ChoiceRule(choice.method, config.needs, choice.pool, choice.simans_a, choice.simans_b)
+
+
+def denoise_rule(config: DenoiseConfig) -> DenoiseRule:
+    """What a reranker's scores decide under these settings."""
+    return DenoiseRule(config.margin, config.floor_quantile, config.promote_margin)
 
 
 def number_queries(ledger: pl.DataFrame) -> Int64:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
-import polars as pl
 
 from datagen import __version__, shards, storage
 from datagen.config import RunConfig
@@ -70,7 +69,7 @@ def _line(counts: Mapping[str, Any]) -> str:  # Any: JSON counts
 
 
 def _rows(folder: RunFolder, table: str) -> int:
-    return int(shards.scan(folder.path / table).select(pl.len()).collect().item())
+    return shards.count_rows(folder.path / table)
 
 
 def _origins(folder: RunFolder, stages: Sequence[str]) -> list[str]:

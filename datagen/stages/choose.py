@@ -57,8 +57,8 @@ class Choose:
                 chosen = capped[path.name] if capped else clerk.choose(ledger)
                 shards.write_part(folder / path.name, "candidates", _decided(ledger, chosen))
                 advance(1)
-        n_documents = shards.scan(work.source("corpus")).select(pl.len()).collect().item()
-        n_queries = shards.scan(work.source("queries")).select(pl.len()).collect().item()
+        n_documents = shards.count_rows(work.source("corpus"))
+        n_queries = shards.count_rows(work.source("queries"))
         return count_ledger(folder, n_queries, work.config.mine.needs, n_documents)
 
 

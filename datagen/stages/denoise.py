@@ -20,7 +20,7 @@ from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import DenoiseConfig, RunConfig, StageName
 from datagen.documents import take_documents
-from datagen.mining.lineup import Lining, number_queries, open_lining, order_settings
+from datagen.mining.lineup import Lining, denoise_rule, number_queries, open_lining, order_settings
 from datagen.progress import Progress
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
@@ -96,7 +96,7 @@ class Desk:
     @property
     def rule(self) -> DenoiseRule:
         """The numbers of the decision."""
-        return DenoiseRule(self.config.margin, self.config.floor_quantile, self.config.promote_margin)
+        return denoise_rule(self.config)
 
     @property
     def round_size(self) -> int:

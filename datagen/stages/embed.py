@@ -33,10 +33,12 @@ class Embed:
 
     def run(self, work: Work) -> Counts:
         """Embed what the store lacks; texts, how many were new, tokens and padding."""
-        sizes = (shards.scan(work.source(table)).select(pl.len()).collect().item() for table in ("corpus", "queries"))
-        check_memory(work.config, *sizes)
-        further = {name: _embed_both(work, name) for name in work.config.teachers}
-        return {**_embed_both(work, None), **({"teachers": further} if further else {})}
+        n_documents = shards.count_rows(work.source("corpus"))
+        queries = work.read("queries", ["query"])["query"]
+        check_memory(work.config, n_documents, len(queries))
+        further = {name: _embed_both(work, queries, n_documents, name) for name in work.config.teachers}
+        own = _embed_both(work, queries, n_documents, None)
+        return {**own, **({"teachers": further} if further else {})}
 
 
 def _identity(config: RunConfig, backends: Backends, teacher: str | None) -> dict[str, str]:
@@ -49,10 +51,8 @@ def _identity(config: RunConfig, backends: Backends, teacher: str | None) -> dic
     }
 
 
-def _embed_both(work: Work, teacher: str | None) -> Counts:
-    queries = work.read("queries", ["query"])["query"]
+def _embed_both(work: Work, queries: pl.Series, n_documents: int, teacher: str | None) -> Counts:
     documents = iterate_documents(work.source("corpus"), work.config.teacher_named(teacher).document_template)
-    n_documents = int(shards.scan(work.source("corpus")).select(pl.len()).collect().item())
     started = time.monotonic()
     counts = {
         **_embed(work, [queries], len(queries), "query", teacher),
