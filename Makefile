@@ -21,7 +21,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 FOR_RUNS := $(VENV)/.installed-for-runs
 FOR_TESTS := $(VENV)/.installed-for-tests
 FOR_VLLM := .venv-vllm/.installed-for-tests
-PACKAGING := pyproject.toml constraints.txt datagen/__init__.py
+PACKAGING := pyproject.toml constraints.txt datagen/version.py
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile

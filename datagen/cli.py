@@ -12,6 +12,7 @@ import typer
 
 from datagen import cli_options as options
 from datagen.cli_base import run_config, speaking
+from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from datagen import __version__
+        from datagen.version import __version__
 
         typer.echo(f"datagen {__version__}")
         raise typer.Exit
@@ -306,6 +307,9 @@ def tunerun_config(
             typer.echo(rows.write_json())
         else:
             print_tuning(rows, tuning.tell_limits(run, rows))
+
+
+app.command("inspect")(inspect_run)
 
 
 @app.command("doctor")

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen import __version__
 from datagen.config import default_cache
+from datagen.version import __version__
 
 CORE: tuple[str, ...] = (
     "typer",

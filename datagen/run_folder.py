@@ -20,9 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datagen import __version__, storage
+from datagen import storage
 from datagen.errors import RunFolderError
 from datagen.tables import FORMAT_VERSION, SCHEMAS
+from datagen.version import __version__
 
 log = logging.getLogger(__name__)
 

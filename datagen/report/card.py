@@ -8,11 +8,12 @@ from typing import Any
 
 import jinja2
 
-from datagen import __version__, shards, storage
+from datagen import shards, storage
 from datagen.config import RunConfig
 from datagen.report.knobs import meaning
 from datagen.run_folder import RunFolder, StageRecord
 from datagen.tables import SCHEMAS
+from datagen.version import __version__
 
 _MAX_ORIGINS = 20
 _ATTRIBUTIONS = {
