@@ -24,11 +24,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     texts = [f"{a} and {b} work {n}" for n, (a, b) in enumerate((a, b) for a in WORDS for b in WORDS)]
     texts[0] += " \x1b[31m[red]"
     pairs = pl.DataFrame({"anchor": [f"how do {text}" for text in texts], "positive": texts})
-    models: dict[str, Any] = {
-        "teacher": {"model": "datagen.testing:HashingTeacher"},
-        "denoise": {"reranker": "none"},
-    }  # Any: settings
-    return datagen.mine(home / "run", pairs=pairs, cache=str(home / "cache"), **models)
+    return datagen.mine(
+        home / "run",
+        pairs=pairs,
+        cache=str(home / "cache"),
+        teacher={"model": "datagen.testing:HashingTeacher"},
+        denoise={"reranker": "none"},
+    )
 
 
 def _ids(run: Run) -> list[str]:
