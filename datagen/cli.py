@@ -14,6 +14,7 @@ from datagen import cli_options as options
 from datagen.cli_base import run_config, speaking
 from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
+from datagen.cli_report import write_report
 
 app = typer.Typer(
     name="datagen", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -310,6 +311,7 @@ def tunerun_config(
 
 
 app.command("inspect")(inspect_run)
+app.command("report")(write_report)
 
 
 @app.command("doctor")

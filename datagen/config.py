@@ -175,6 +175,7 @@ class RunConfig(Settings):
     memory: Size | None = Field(
         default=None, description="memory that the run may use, such as 4GiB (default: half of what is free)"
     )
+    page: bool = Field(default=True, description="write report.html at the end of the run")
     input: InputConfig = Field(
         default=InputConfig(),
         description="`beir`, or `corpus`, `queries`, `qrels`, or `pairs`, or `run`: where the data is",

@@ -34,6 +34,7 @@ from datagen.generation.recipes.load import load_recipe
 from datagen.progress import Progress, SilentProgress
 from datagen.report.card import write_report
 from datagen.run_folder import RunFolder, StageRecord, open_run
+from datagen.run_page import try_page
 from datagen.stages.base import Stage, Surroundings, Work
 from datagen.stages.brainstorm import Brainstorm
 from datagen.stages.choose import Choose
@@ -110,6 +111,8 @@ def run(
                 folder.publish(_done(folder))
             folder.write_summary(config.model_dump(mode="json"), _done(folder))
         write_report(folder, _done(folder), config)
+        if config.page:
+            try_page(folder.path)
         records = tuple(record for name in _done(folder) if (record := folder.record(name)))
     return RunResult(config.out, records)
 
