@@ -6,24 +6,31 @@ under each cut is told by the choice that the run itself makes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from datagen.config_calibration import CalibrationConfig
+from datagen.mining.miner import Found
+from datagen.mining.opening import OpenMining
 from datagen.mining.replays import Replays
-from datagen.selection.arrays import Bool, Float32, Float64, Int64, count_before, starts_of
+from datagen.progress import Progress
+from datagen.selection.arrays import Bool, Float32, Float64, Int64, count_before, quantile_per_row, starts_of
 from datagen.selection.choice import ChoiceRule, Eligible, choose_first, draw_keys, line_up
-from datagen.selection.doubt import FEATURES, DoubtModel
+from datagen.selection.closure import Closure
+from datagen.selection.doubt import FEATURES, DoubtModel, DoubtRule, least_doubted
 from datagen.selection.refit import cross_fit
 from datagen.selection.risk import INTERVAL, Effects, Emitted, Verdict, choose_cut, interval, measure_effects
+from datagen.selection.select import Reason
 
 GRID = np.arange(-10.0, 0.01, 0.25)
 """Log odds of the cuts that are tried, strict to loose: P(false negative) from 0.00005 to 0.5."""
 FITTED = 400
 """Candidates of a replay that the model is fitted on: those that some cut may let through."""
-_FILLED, _JUDGED = 0.98, 0.5
+_FILLED, _JUDGED = 0.95, 0.5
+_BLOCK = 256
+"""Replays mined together."""
 _GAP = FEATURES.index("gap")
 
 
@@ -50,13 +57,34 @@ class Traced:
         """Whether it is known if each is one, (n,)."""
         return self.replays.judged(self.rows, self.documents)
 
-    def emitted(self, rule: ChoiceRule, seed: int, allowed: Bool) -> Int64:
-        """Places of the candidates that become negatives where only some are allowed."""
+    def take(self, places: Int64) -> Traced:
+        """The candidates at these places."""
+        parts = (self.rows, self.documents, self.ranks, self.scores, self.features)
+        return Traced(self.replays, *(part[places] for part in parts), self.anchors)
+
+    def emitted(self, chooser: Chooser, logits: Float64, cut: float) -> Int64:
+        """Places of the candidates that become negatives under a cut of their log odds."""
+        allowed = logits <= cut
+        lacking = np.bincount(self.rows[allowed], minlength=len(self.replays)) < sum(chooser.rule.needs)
+        short = np.flatnonzero(lacking[self.rows])
+        rule = DoubtRule(cut, chooser.ceiling, sum(chooser.rule.needs))
+        every = np.ones(len(short), bool)
+        allowed[short] |= least_doubted(rule, self.rows[short], len(self.replays), allowed[short], every, logits[short])
         places = np.flatnonzero(allowed)
         rows, documents = self.rows[places], self.documents[places]
-        keys = draw_keys(seed, rows.astype(np.uint64), documents.astype(np.uint64))
-        line = line_up(rule, Eligible(rows, len(self.replays), self.scores[places], self.anchors, keys))
+        keys = draw_keys(chooser.seed, rows.astype(np.uint64), documents.astype(np.uint64))
+        line = line_up(chooser.rule, Eligible(rows, len(self.replays), self.scores[places], self.anchors, keys))
         return places[line.places[choose_first(line)]]
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """How the run makes negatives of what the cut lets through."""
+
+    rule: ChoiceRule
+    seed: int
+    ceiling: float
+    """Log odds up to which a query that the cut leaves short takes its least doubtful candidates."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +101,38 @@ class Calibration:
     """Their P(false negative), by a model that has not seen their query."""
 
 
+def trace(opened: OpenMining, replays: Replays, closure: Closure, progress: Progress) -> Traced:
+    """Mine all replays as deep as a run may go, whatever the chances of what is found."""
+    deep = replace(opened.miner, rule=DoubtRule(1.0, 1.0, 0), wanted=opened.miner.n_documents)
+    parts = []
+    with progress.step("replay judged queries", len(replays), "replays") as advance:
+        for begin in range(0, len(replays), _BLOCK):
+            numbers = np.arange(begin, min(begin + _BLOCK, len(replays)))
+            found = replace(opened, miner=deep).mine(replays.queries[numbers], closure.take(numbers))
+            parts.append(_kept(found, begin))
+            advance(len(numbers))
+    rows, documents, ranks, scores, features, anchors = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Traced(replays, rows, documents, ranks, scores, features, anchors)
+
+
+def _kept(found: Found, begin: int) -> tuple[Int64, Int64, Int64, Float32, Float32, Float64]:
+    """The candidates of a block of replays that nothing is against, as `Traced` has them."""
+    kept = np.flatnonzero(found.reasons == Reason.SURPLUS)
+    own = found.candidates.take(kept)
+    anchors = quantile_per_row(found.positives.scores, found.positives.starts, 0.5)
+    return own.rows + begin, own.documents, own.ranks.astype(np.int64), own.scores, found.features[kept], anchors
+
+
 def calibrate(
-    traced: Traced, prior: DoubtModel, rule: ChoiceRule, config: CalibrationConfig, seed: int, further: int
+    traced: Traced, prior: DoubtModel, chooser: Chooser, config: CalibrationConfig, further: int
 ) -> Calibration:
     """The model of this corpus and the loosest cut that keeps the promise.
 
     Args:
         traced: what the replays found.
         prior: the shipped model.
-        rule: how the run chooses its negatives.
+        chooser: how the run chooses its negatives.
         config: the promise.
-        seed: of the run.
         further: queries of the run that were not judged.
     """
     wrong, judged = traced.wrong(), traced.judged()
@@ -91,18 +140,19 @@ def calibrate(
     first = count_before(np.ones(len(traced.rows), bool), starts_of(traced.rows, len(traced.replays))) < FITTED
     weights = np.where(judged & first, 1 / replays_of[traced.rows], 0.0)
     model, logits = cross_fit(prior, traced.features, wrong, weights, traced.replays.queries[traced.rows])
-    emitted = [traced.emitted(rule, seed, logits <= cut) for cut in GRID]
+    emitted = [traced.emitted(chooser, logits, cut) for cut in GRID]
+    wanted = sum(chooser.rule.needs)
     cuts = [_emitted(traced, places, wrong, judged) for places in emitted]
-    full = np.asarray([_coverage(traced, places, sum(rule.needs)) for places in emitted])
+    full = np.asarray(
+        [_coverage(traced, places[logits[places] <= cut], wanted) for places, cut in zip(emitted, GRID, strict=True)]
+    )
     start = _first_cut(full, np.asarray([cut.size for cut in cuts]))
     promise = config.max_false_negatives or 0.0
-    run = further * sum(rule.needs)
+    run = further * wanted
     effects = measure_effects(cuts[start:])
     verdict = choose_cut(cuts[start:], effects, promise, config.confidence, run)
     chosen = start + verdict.cut
-    curve = [
-        _tell_cut(traced, *at, effects, run) for at in zip(GRID, emitted, cuts, full, strict=True)
-    ]
+    curve = [_tell_cut(traced, *at, effects, run) for at in zip(GRID, emitted, cuts, full, strict=True)]
     counts = {
         "promise": promise,
         "confidence": config.confidence,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datagen.backends.protocols import Float32, Int64
-from datagen.selection.arrays import Bool, Float64, Lists, index_in_row, quantile_per_row, starts_of
+from datagen.selection.arrays import Float64, Lists, index_in_row, quantile_per_row, starts_of
 from datagen.selection.doubt import FEATURES
 from datagen.selection.near import Neighbours
 from datagen.selection.profiles import Profiles
@@ -266,7 +266,7 @@ def _word_share(queries: SparseRows, sample: SparseRows, rows: Int64, similar: F
         line = np.sort(all_dots(queries.take(part), sample), axis=1) + 4.0 * np.arange(len(part))[:, None]
         first, last = np.searchsorted(rows, [begin, begin + len(part)])
         row = rows[first:last] - begin
-        asked = (similar[first:last].astype(np.float32) + 1e-6 + 4.0 * row)
+        asked = similar[first:last].astype(np.float32) + 1e-6 + 4.0 * row
         below = np.searchsorted(line.ravel(), asked, side="right") - line.shape[1] * row
         out[first:last] = (line.shape[1] - below + 0.5) / (line.shape[1] + 1)
     return out

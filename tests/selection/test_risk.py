@@ -132,7 +132,9 @@ def test_too_few_judgements_give_the_strictest_cut_and_say_how_many_would_do(con
     assert verdict.queries_needed is not None
     enough = [_emitted([0.0] * verdict.queries_needed)]
     assert choose_cut(enough, INDEPENDENT, 0.05, confidence, None).certified
-    assert not choose_cut([_emitted([0.0] * (verdict.queries_needed - 1))], INDEPENDENT, 0.05, confidence, None).certified
+    assert not choose_cut(
+        [_emitted([0.0] * (verdict.queries_needed - 1))], INDEPENDENT, 0.05, confidence, None
+    ).certified
 
 
 def test_no_number_of_judgements_keeps_a_promise_that_the_strictest_cut_breaks() -> None:
