@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from datagen.config_calibration import CalibrationConfig
 from datagen.mining.miner import Found
@@ -29,6 +30,8 @@ GRID = np.arange(-10.0, 0.01, 0.25)
 FITTED = 400
 """Candidates of a replay that the model is fitted on: those that some cut may let through."""
 _FILLED, _JUDGED = 0.95, 0.5
+_STRICT = 0.05
+"""The strictest cut looked at, as a part of the promised rate: a cut at the rate itself would about keep it."""
 _BLOCK = 256
 """Replays mined together."""
 _GAP = FEATURES.index("gap")
@@ -67,7 +70,7 @@ class Traced:
         allowed = logits <= cut
         lacking = np.bincount(self.rows[allowed], minlength=len(self.replays)) < sum(chooser.rule.needs)
         short = np.flatnonzero(lacking[self.rows])
-        rule = DoubtRule(cut, chooser.ceiling, sum(chooser.rule.needs))
+        rule = DoubtRule(cut, float(logit(chooser.ceiling)), sum(chooser.rule.needs))
         every = np.ones(len(short), bool)
         allowed[short] |= least_doubted(rule, self.rows[short], len(self.replays), allowed[short], every, logits[short])
         places = np.flatnonzero(allowed)
@@ -84,7 +87,7 @@ class Chooser:
     rule: ChoiceRule
     seed: int
     ceiling: float
-    """Log odds up to which a query that the cut leaves short takes its least doubtful candidates."""
+    """P(false negative) up to which a query that the cut leaves short takes its least doubtful candidates."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,10 @@ class Calibration:
     """Their P(false negative), by a model that has not seen their query."""
 
 
-def trace(opened: OpenMining, replays: Replays, closure: Closure, progress: Progress) -> Traced:
-    """Mine all replays as deep as a run may go, whatever the chances of what is found."""
-    deep = replace(opened.miner, rule=DoubtRule(1.0, 1.0, 0), wanted=opened.miner.n_documents)
+def trace(opened: OpenMining, replays: Replays, closure: Closure, promise: float, progress: Progress) -> Traced:
+    """Mine all replays as deep as a cut needs that is far stricter than any that a promise calls for."""
+    rule = DoubtRule(promise * _STRICT, promise * _STRICT, 0)
+    deep = replace(opened.miner, rule=rule, wanted=opened.miner.config.wanted)
     parts = []
     with progress.step("replay judged queries", len(replays), "replays") as advance:
         for begin in range(0, len(replays), _BLOCK):
@@ -116,8 +120,8 @@ def trace(opened: OpenMining, replays: Replays, closure: Closure, progress: Prog
 
 
 def _kept(found: Found, begin: int) -> tuple[Int64, Int64, Int64, Float32, Float32, Float64]:
-    """The candidates of a block of replays that nothing is against, as `Traced` has them."""
-    kept = np.flatnonzero(found.reasons == Reason.SURPLUS)
+    """The candidates of a block of replays that nothing but a cut is against, as `Traced` has them."""
+    kept = np.flatnonzero(np.isin(found.reasons, (Reason.SURPLUS, Reason.MARGIN)))
     own = found.candidates.take(kept)
     anchors = quantile_per_row(found.positives.scores, found.positives.starts, 0.5)
     return own.rows + begin, own.documents, own.ranks.astype(np.int64), own.scores, found.features[kept], anchors
@@ -152,11 +156,12 @@ def calibrate(
     effects = measure_effects(cuts[start:])
     verdict = choose_cut(cuts[start:], effects, promise, config.confidence, run)
     chosen = start + verdict.cut
-    curve = [_tell_cut(traced, *at, effects, run) for at in zip(GRID, emitted, cuts, full, strict=True)]
+    curve = [_tell_cut(traced, *at, wanted, effects, run) for at in zip(GRID, emitted, cuts, strict=True)]
     counts = {
         "promise": promise,
         "confidence": config.confidence,
         "certified": int(verdict.certified),
+        "confidence_reached": round(verdict.confidence, 4),
         "cut": _chance(GRID[chosen]),
         **{name: curve[chosen][name] for name in ("estimate", "low", "high", "log2_rank", "gap", "coverage")},
         "interval": INTERVAL,
@@ -170,11 +175,11 @@ def calibrate(
         "curve": curve[start:],
     }
     places = np.unique(np.concatenate(emitted))
-    return Calibration(model, _chance(GRID[chosen]), counts, places, 1 / (1 + np.exp(-logits[places])))
+    return Calibration(model, _chance(GRID[chosen]), counts, places, expit(logits[places]))
 
 
-def _chance(logit: float) -> float:
-    return float(f"{1 / (1 + np.exp(-logit)):.6g}")
+def _chance(odds: float) -> float:
+    return float(f"{expit(odds):.6g}")
 
 
 def _emitted(traced: Traced, places: Int64, wrong: Bool, judged: Bool) -> Emitted:
@@ -200,18 +205,18 @@ def _first_cut(full: Float64, judged: Float64) -> int:
 
 
 def _tell_cut(
-    traced: Traced, logit: float, places: Int64, cut: Emitted, coverage: float, effects: Effects, run: float
+    traced: Traced, odds: float, places: Int64, cut: Emitted, wanted: int, effects: Effects, run: float
 ) -> dict[str, float]:
     """The leak of a cut with its interval, and how hard and how many its negatives are."""
     low, high = interval(cut.rate, cut.size / effects.judged, run / effects.run, INTERVAL)
     numbers = {
-        "cut": _chance(logit),
+        "cut": _chance(odds),
         "estimate": cut.rate,
         "low": low,
         "high": high,
         "log2_rank": _mean(np.log2(traced.ranks[places])),
         "gap": _mean(traced.features[places, _GAP]),
-        "coverage": coverage,
+        "coverage": _coverage(traced, places, wanted),
     }
     return {name: float(f"{value:.4g}") for name, value in numbers.items()}
 

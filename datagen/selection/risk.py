@@ -33,6 +33,7 @@ _PRIOR_WEIGHT = 10.0
 _LEAST_EFFECTS = (0.4, 1.0)
 _HIGHEST_RATE = 0.3
 """Cuts that let more through say nothing of how strict ones behave."""
+_EVEN = 0.5
 _LARGE_RUN = 5000
 """Negatives of a run from which on more of them change no bound that anyone would notice."""
 _MOST_QUERIES = 1 << 20
@@ -84,6 +85,8 @@ class Verdict:
     """Its place in the grid."""
     certified: bool
     """Whether it keeps the promise with the confidence asked for."""
+    confidence: float
+    """With which it keeps the promise, 0 to 1."""
     queries_needed: int | None
     """Judged queries that would certify a cut, if none is; None where it is, or where no number would do."""
 
@@ -103,7 +106,9 @@ def measure_effects(cuts: Sequence[Emitted]) -> Effects:
 def choose_cut(
     cuts: Sequence[Emitted], effects: Effects, promise: float, confidence: float, run: float | None
 ) -> Verdict:
-    """The loosest cut that keeps a promise; the first where none does.
+    """The loosest cut that keeps a promise, or where none does, one that keeps it as surely as the strictest.
+
+    Where even that is more likely to break the promise than not, it is the strictest itself.
 
     Args:
         cuts: what judged queries get under each cut, strict to loose, at least one. The first must be chosen without a
@@ -114,15 +119,14 @@ def choose_cut(
         run: negatives of the run; None for any number.
     """
     sample = None if run is None else run / effects.run
-    if confidence > 0:
-        values = [p_value(cut.rate, cut.size / effects.judged, sample, promise) for cut in cuts]
-        chosen = last_certified(np.asarray(values), confidence)
-    else:
-        chosen = last_conformal(_query_rates(cuts), promise)
+    values = np.asarray([p_value(cut.rate, cut.size / effects.judged, sample, promise) for cut in cuts])
+    chosen = last_certified(values, confidence) if confidence > 0 else last_conformal(_query_rates(cuts), promise)
     if chosen is not None:
-        return Verdict(chosen, certified=True, queries_needed=None)
+        return Verdict(chosen, certified=True, confidence=float(1 - values[chosen]), queries_needed=None)
+    place = last_certified(values, float(1 - values[0])) if values[0] <= _EVEN else 0
     judged = cuts[0].size / effects.judged / max(1, np.count_nonzero(cuts[0].per_query()[1]))
-    return Verdict(0, certified=False, queries_needed=queries_needed(cuts[0].rate, judged, sample, promise, confidence))
+    needed = queries_needed(cuts[0].rate, judged, sample, promise, confidence)
+    return Verdict(place or 0, certified=False, confidence=float(1 - values[place or 0]), queries_needed=needed)
 
 
 def interval(rate: float, size: float, run: float | None, confidence: float) -> tuple[float, float]:
@@ -160,7 +164,7 @@ def p_value(rate: float, size: float, run: float | None, promise: float) -> floa
 
 def last_certified(p_values: Float64, confidence: float) -> int | None:
     """The last of the cuts, strict to loose, before the first whose p-value is above 1 - confidence; None for none."""
-    passed = np.logical_and.accumulate(p_values <= 1 - confidence)
+    passed = np.logical_and.accumulate(p_values <= 1 - confidence + 1e-9)
     return int(passed.sum()) - 1 if passed.any() else None
 
 

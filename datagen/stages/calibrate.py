@@ -59,7 +59,8 @@ class Calibrate:
         replays = plan_replays(judged, known, opened.n_queries, config.seed, *limits)
         if not len(replays):
             raise _nothing_judged(config)
-        traced = trace(opened, replays, close_replays(work, replays), work.progress)
+        promise = config.calibration.max_false_negatives or 0.0
+        traced = trace(opened, replays, close_replays(work, replays), promise, work.progress)
         others = opened.n_queries - len(np.unique(replays.queries))
         chooser = Chooser(choice_rule(config.mine), config.seed, config.mine.margin_ceiling)
         found = calibrate(traced, opened.miner.model, chooser, config.calibration, max(1, others))
@@ -89,6 +90,6 @@ def _judgements(work: Work, opened: OpenMining, known: Pairs) -> Judgements:
 def _nothing_judged(config: RunConfig) -> InputError:
     what = "no query has two known positives" if config.calibration.labels is None else "no label fits the run"
     return InputError(
-        f"--max-false-negatives {config.calibration.max_false_negatives} cannot be kept without judgements, and {what}: "
-        "give --labels FILE with query id, document id and 0 or 1 for some dozen queries drawn at random"
+        f"--max-false-negatives {config.calibration.max_false_negatives} cannot be kept without judgements, and {what}"
+        ": give --labels FILE with query id, document id and 0 or 1 for some dozen queries drawn at random"
     )
