@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.judged import JudgedSet, Leak, measure_leak, read_judged, write_hidden
 from benchmarks.ours import mine_with_datagen, read_negatives, set_vectors
 
-_HEAD = "| set | promise | certified | estimate | interval | measured | kept | covered | coverage | hardness | judged queries |"
+_HEAD = "| set | promise | certified | estimate | interval | measured | kept | covered | coverage | hardness | judged |"
 
 
 @dataclass(frozen=True)

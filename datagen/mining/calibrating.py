@@ -95,9 +95,8 @@ class Calibration:
     """What the stage `mine` decides with, and what the report tells of it."""
 
     model: DoubtModel
-    cut: float
-    """Highest P(false negative) of a negative, by that model."""
     counts: dict[str, Any]  # Any: JSON numbers, texts and small tables of them
+    """The `cut`, the highest P(false negative) of a negative by that model, and what it is known to do."""
     places: Int64
     """Traced candidates that some cut makes a negative."""
     chances: Float64
@@ -139,58 +138,63 @@ def calibrate(
         config: the promise.
         further: queries of the run that were not judged.
     """
-    wrong, judged = traced.wrong(), traced.judged()
-    replays_of = np.bincount(traced.replays.queries)[traced.replays.queries]
-    first = count_before(np.ones(len(traced.rows), bool), starts_of(traced.rows, len(traced.replays))) < FITTED
-    weights = np.where(judged & first, 1 / replays_of[traced.rows], 0.0)
-    model, logits = cross_fit(prior, traced.features, wrong, weights, traced.replays.queries[traced.rows])
-    emitted = [traced.emitted(chooser, logits, cut) for cut in GRID]
-    wanted = sum(chooser.rule.needs)
-    cuts = [_emitted(traced, places, wrong, judged) for places in emitted]
-    full = np.asarray(
-        [_coverage(traced, places[logits[places] <= cut], wanted) for places, cut in zip(emitted, GRID, strict=True)]
-    )
-    start = _first_cut(full, np.asarray([cut.size for cut in cuts]))
-    promise = config.max_false_negatives or 0.0
-    run = further * wanted
-    effects = measure_effects(cuts[start:])
-    verdict = choose_cut(cuts[start:], effects, promise, config.confidence, run)
-    chosen = start + verdict.cut
-    curve = [_tell_cut(traced, *at, wanted, effects, run) for at in zip(GRID, emitted, cuts, strict=True)]
+    queries = traced.replays.queries[traced.rows]
+    model, logits = cross_fit(prior, traced.features, traced.wrong(), _weights(traced), queries)
+    tried = [_try_cut(traced, chooser, logits, odds) for odds in GRID]
+    tried = tried[_first_cut(tried) :]
+    effects = measure_effects([cut.emitted for cut in tried])
+    run, promise = further * sum(chooser.rule.needs), config.max_false_negatives or 0.0
+    verdict = choose_cut([cut.emitted for cut in tried], effects, promise, config.confidence, run)
+    curve = [_tell_cut(traced, cut, sum(chooser.rule.needs), effects, run) for cut in tried]
+    chosen = tried[verdict.cut].emitted
+    n_queries = len(np.unique(traced.replays.queries))
     counts = {
         "promise": promise,
         "confidence": config.confidence,
         "certified": int(verdict.certified),
         "confidence_reached": round(verdict.confidence, 4),
-        "cut": _chance(GRID[chosen]),
-        **{name: curve[chosen][name] for name in ("estimate", "low", "high", "log2_rank", "gap", "coverage")},
+        **curve[verdict.cut],
         "interval": INTERVAL,
         "evidence": traced.replays.source,
-        "queries_judged": len(np.unique(traced.replays.queries)),
+        "queries_judged": n_queries,
         "replays": len(traced.replays),
-        "negatives_judged": round(cuts[chosen].size),
-        "negatives_effective": round(cuts[chosen].size / effects.judged),
-        **_lacking(verdict, len(np.unique(traced.replays.queries))),
+        "negatives_judged": round(chosen.size),
+        "negatives_effective": round(chosen.size / effects.judged),
+        **_lacking(verdict, n_queries),
         "refitted": int(model is not prior),
-        "curve": curve[start:],
+        "curve": curve,
     }
-    places = np.unique(np.concatenate(emitted))
-    return Calibration(model, _chance(GRID[chosen]), counts, places, expit(logits[places]))
+    places = np.unique(np.concatenate([cut.places for cut in tried]))
+    return Calibration(model, counts, places, expit(logits[places]))
 
 
-def _chance(odds: float) -> float:
-    return float(f"{expit(odds):.6g}")
+@dataclass(frozen=True)
+class _Tried:
+    """What one cut gives."""
+
+    odds: float
+    places: Int64
+    emitted: Emitted
+    filled: float
+    """Share of the replays to which the cut alone leaves all their negatives."""
 
 
-def _emitted(traced: Traced, places: Int64, wrong: Bool, judged: Bool) -> Emitted:
+def _weights(traced: Traced) -> Float64:
+    """How much each candidate counts for the model: judged ones of the first ranks, each query's replays as one."""
+    times = np.bincount(traced.replays.queries)[traced.replays.queries]
+    first = count_before(np.ones(len(traced.rows), bool), starts_of(traced.rows, len(traced.replays))) < FITTED
+    return np.where(traced.judged() & first, 1 / times[traced.rows], 0.0)
+
+
+def _try_cut(traced: Traced, chooser: Chooser, logits: Float64, odds: float) -> _Tried:
     n = len(traced.replays)
-    rows = traced.rows[places]
-    known = judged[places]
-    return Emitted(
-        traced.replays.queries,
-        np.bincount(rows[known & wrong[places]], minlength=n).astype(np.float64),
-        np.bincount(rows[known], minlength=n).astype(np.float64),
-    )
+    places = traced.emitted(chooser, logits, odds)
+    negatives = traced.take(places)
+    judged = negatives.judged()
+    wrong = np.bincount(negatives.rows[judged & negatives.wrong()], minlength=n).astype(np.float64)
+    known = np.bincount(negatives.rows[judged], minlength=n).astype(np.float64)
+    filled = _coverage(traced, places[logits[places] <= odds], sum(chooser.rule.needs))
+    return _Tried(odds, places, Emitted(traced.replays.queries, wrong, known), filled)
 
 
 def _coverage(traced: Traced, places: Int64, wanted: int) -> float:
@@ -198,25 +202,26 @@ def _coverage(traced: Traced, places: Int64, wanted: int) -> float:
     return float((np.bincount(traced.rows[places], minlength=len(traced.replays)) >= wanted).mean())
 
 
-def _first_cut(full: Float64, judged: Float64) -> int:
+def _first_cut(tried: list[_Tried]) -> int:
     """The strictest cut that fills the lists and leaves negatives that were judged: no label decides it."""
-    serves = (full >= _FILLED * full.max()) & (judged >= _JUDGED * judged.max())
-    return int(np.argmax(serves))
+    filled, judged = (
+        np.asarray(column) for column in zip(*((cut.filled, cut.emitted.size) for cut in tried), strict=True)
+    )
+    return int(np.argmax((filled >= _FILLED * filled.max()) & (judged >= _JUDGED * judged.max())))
 
 
-def _tell_cut(
-    traced: Traced, odds: float, places: Int64, cut: Emitted, wanted: int, effects: Effects, run: float
-) -> dict[str, float]:
+def _tell_cut(traced: Traced, cut: _Tried, wanted: int, effects: Effects, run: float) -> dict[str, float]:
     """The leak of a cut with its interval, and how hard and how many its negatives are."""
-    low, high = interval(cut.rate, cut.size / effects.judged, run / effects.run, INTERVAL)
+    emitted = cut.emitted
+    low, high = interval(emitted.rate, emitted.size / effects.judged, run / effects.run, INTERVAL)
     numbers = {
-        "cut": _chance(odds),
-        "estimate": cut.rate,
+        "cut": float(expit(cut.odds)),
+        "estimate": emitted.rate,
         "low": low,
         "high": high,
-        "log2_rank": _mean(np.log2(traced.ranks[places])),
-        "gap": _mean(traced.features[places, _GAP]),
-        "coverage": _coverage(traced, places, wanted),
+        "log2_rank": _mean(np.log2(traced.ranks[cut.places])),
+        "gap": _mean(traced.features[cut.places, _GAP]),
+        "coverage": _coverage(traced, cut.places, wanted),
     }
     return {name: float(f"{value:.4g}") for name, value in numbers.items()}
 

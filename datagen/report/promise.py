@@ -23,8 +23,8 @@ def _verdict(counts: Mapping[str, Any]) -> str:  # Any: JSON counts
     promise, sure = f"{counts['promise']:.1%}", counts["confidence_reached"]
     if not counts["certified"]:
         return (
-            f"At most {promise} of the negatives should be wrong labels, but the judgements are too few to promise that "
-            f"with a confidence of {counts['confidence']:.0%}: it is {sure:.0%}. {_lacking(counts)}"
+            f"At most {promise} of the negatives should be wrong labels, but the judgements are too few to promise "
+            f"that with a confidence of {counts['confidence']:.0%}: it is {sure:.0%}. {_lacking(counts)}"
         )
     how = f"with a confidence of {counts['confidence']:.0%}" if counts["confidence"] else "on average"
     return f"At most {promise} of the negatives are wrong labels, {how}."

@@ -13,7 +13,7 @@ import polars as pl
 
 from datagen.backends.protocols import Backends
 from datagen.config import RunConfig, StageName
-from datagen.errors import InputError
+from datagen.errors import BackendMissingError, InputError
 from datagen.mining.closing import number_pairs
 from datagen.mining.judgements import Judgements, judge_by_positives, number_labels
 from datagen.mining.lineup import choice_rule
@@ -49,9 +49,12 @@ class Calibrate:
 
         Raises:
             InputError: nothing is judged.
+            BackendMissingError: scipy is not installed.
         """
-        from datagen.mining.calibrating import Chooser, calibrate, trace  # scipy is loaded where something is promised
-
+        try:
+            from datagen.mining.calibrating import Chooser, calibrate, trace
+        except ImportError as exc:
+            raise BackendMissingError("--max-false-negatives", extra="calibrate") from exc
         opened, config = open_mining(work), work.config
         known = number_pairs(positive_pairs(work), opened.query_ids, opened.document_ids)
         judged = _judgements(work, opened, known)
@@ -76,8 +79,8 @@ class Calibrate:
             "gap": candidates.features[:, FEATURES.index("gap")],
         }
         work.write("calibration", [pl.DataFrame(rows)])
-        model = found.model.to_json()
-        return {**found.counts, "reranked": int(config.denoise.enabled), "model": model}
+        later = {"reranked": 1, "low": 0.0} if config.denoise.enabled else {"reranked": 0}  # it only takes away
+        return {**found.counts, **later, "model": found.model.to_json()}
 
 
 def _judgements(work: Work, opened: OpenMining, known: Pairs) -> Judgements:
