@@ -143,7 +143,7 @@ class MiningTask:
                 "document": candidates.documents,
                 "teacher_score": candidates.scores,
                 "reason": found.reasons,
-                "p_false_negative": pl.Series(found.doubts.astype(np.float32), nan_to_null=True),
+                "p_false_negative": pl.Series(found.doubts, nan_to_null=True),
                 **self.opened.sources.columns(found.union, self.opened.miner.config.candidates),
             }
         )
