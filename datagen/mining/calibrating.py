@@ -30,8 +30,9 @@ GRID = np.arange(-10.0, 0.01, 0.25)
 FITTED = 400
 """Candidates of a replay that the model is fitted on: those that some cut may let through."""
 _FILLED, _JUDGED = 0.95, 0.5
-_STRICT = 0.05
-"""The strictest cut looked at, as a part of the promised rate: a cut at the rate itself would about keep it."""
+_STRICT = 0.005
+"""The strictest cut that replays are searched deep enough for, as a part of the promised rate: a cut at the rate itself
+would about keep it, were the shipped model true of the corpus; where it is far too low, stricter ones are needed."""
 _BLOCK = 256
 """Replays mined together."""
 _GAP = FEATURES.index("gap")
