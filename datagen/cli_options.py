@@ -208,9 +208,12 @@ Candidates = Annotated[int | None, _option("--candidates", _CHOICE, "Nearest doc
 MaxCandidates = Annotated[
     int | None, _option("--max-candidates", _CHOICE, "How deep a query short of negatives is searched.", "1000")
 ]
-MarginPolicy = Annotated[str | None, _option("--margin-policy", _CHOICE, "adaptive, relative or absolute.", "adaptive")]
+MarginPolicy = Annotated[
+    str | None, _option("--margin-policy", _CHOICE, "adaptive, spread, relative or absolute.", "adaptive")
+]
 Margin = Annotated[
-    float | None, _option("--margin", _CHOICE, "How far below the positive a negative must be.", "by policy")
+    float | None,
+    _option("--margin", _CHOICE, "adaptive: highest P(false negative); else the gap to the positive.", "by policy"),
 ]
 PositiveScore = Annotated[
     str | None, _option("--positive-score", _CHOICE, "The positive compared with: min, own or quantile.", "quantile")
@@ -238,10 +241,10 @@ MinRecall = Annotated[
 # What `datagen tune` lays over the settings of a run; the first four may be repeated.
 _OWN = "the run's own"
 Policies = Annotated[
-    list[str] | None, _option("--margin-policy", _CHOICE, "adaptive, relative or absolute; repeatable.", _OWN)
+    list[str] | None, _option("--margin-policy", _CHOICE, "adaptive, spread, relative or absolute; repeatable.", _OWN)
 ]
 Margins = Annotated[
-    list[float] | None, _option("--margin", _CHOICE, "How far below the positive; repeatable.", "of its policy")
+    list[float] | None, _option("--margin", _CHOICE, "See mine-negatives; repeatable.", "of its policy")
 ]
 PositiveScores = Annotated[
     list[str] | None, _option("--positive-score", _CHOICE, "min, own or quantile; repeatable.", _OWN)

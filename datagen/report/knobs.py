@@ -59,7 +59,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "among the documents nearest to a positive",
         "mine.near_positive_share, mine.near_positive_limit",
     ),
-    "margin": ("scores too close to the positive, or above it", "--margin, --margin-policy"),
+    "margin": ("too likely an unmarked positive, or too close to the positive", "--margin, --margin-policy"),
     "repeated_text": ("says the same as a better candidate", ""),
     "reranker": ("the reranker finds it too close to the positive", "denoise.margin, --reranker none"),
     "promoted": ("both scorers put it above the positive", "denoise.promote_depth, denoise.promote_margin"),
