@@ -76,6 +76,10 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "index": ("mine.index",),
     "min_recall": ("mine.min_recall",),
     "reranker": ("denoise.reranker",),
+    "max_false_negatives": ("calibration.max_false_negatives",),
+    "confidence": ("calibration.confidence",),
+    "labels": ("calibration.labels",),
+    "labels_complete": ("calibration.labels_complete",),
 }
 """Which settings an option of a command fills."""
 
@@ -230,7 +234,15 @@ SameDoc = Annotated[
     str | None,
     _option("--same-doc", _CHOICE, "Passages of a positive's document: ignore, adjacent or allow.", "ignore"),
 ]
-
+MaxFalseNegatives = Annotated[
+    float | None,
+    _option("--max-false-negatives", _CHOICE, "Share of the negatives that may be relevant, such as 0.05."),
+]
+Confidence = Annotated[float | None, _option("--confidence", _CHOICE, "With which that is kept; 0: on average.", "0.9")]
+Judged = Annotated[str | None, _option("--labels", _INPUT, "Judgements for it: query id, document id, 0 or 1.")]
+LabelsComplete = Annotated[
+    bool, _option("--labels-complete", _INPUT, "What the labels do not list for a query of theirs is not relevant.")
+]
 Index = Annotated[
     str | None, _option("--index", _CHOICE, "auto, flat, blocked, ivf, hnsw or package.module:Class.", "auto")
 ]

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from datagen.config_calibration import CalibrationConfig
 from datagen.config_chunk import ChunkConfig
 from datagen.config_errors import explain_wrong
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
@@ -26,7 +27,9 @@ from datagen.errors import ConfigError
 from datagen.memory import Size
 from datagen.settings import Settings, Share
 
-StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "choose", "export"]
+StageName = Literal[
+    "clean", "brainstorm", "generate", "embed", "verify", "calibrate", "mine", "denoise", "choose", "export"
+]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["torch", "onnx", "openvino"]
 
@@ -36,6 +39,7 @@ STAGE_ORDER: tuple[StageName, ...] = (
     "generate",
     "embed",
     "verify",
+    "calibrate",
     "mine",
     "denoise",
     "choose",
@@ -43,7 +47,16 @@ STAGE_ORDER: tuple[StageName, ...] = (
 )
 BRAINSTORM_STAGES: tuple[StageName, ...] = ("clean", "brainstorm")
 GENERATE_STAGES: tuple[StageName, ...] = ("clean", "brainstorm", "generate")
-MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "choose", "export")
+MINE_STAGES: tuple[StageName, ...] = (
+    "clean",
+    "embed",
+    "verify",
+    "calibrate",
+    "mine",
+    "denoise",
+    "choose",
+    "export",
+)
 ROUND_TRIP_RANK, ROUND_TRIP_SHARE = 20, 0.001
 
 
@@ -190,6 +203,7 @@ class RunConfig(Settings):
         default={}, description="further teachers by name, each a source of candidates with prompts of its own"
     )
     verify: VerifyConfig = VerifyConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
     mine: MineConfig = MineConfig()
     denoise: DenoiseConfig = DenoiseConfig()
     export: ExportConfig = ExportConfig()
@@ -213,6 +227,15 @@ class RunConfig(Settings):
             for name in getattr(self.mine.sources, section):
                 if name not in choices:
                     raise ValueError(f"mine.sources.{section} names {name!r}: choose among {', '.join(choices)}")
+        return self
+
+    @model_validator(mode="after")
+    def _cut_from_one_place(self) -> Self:
+        if self.calibration.enabled and (self.mine.margin_policy != "adaptive" or self.mine.margin is not None):
+            raise ValueError(
+                "calibration.max_false_negatives chooses the cut of the margin policy 'adaptive' itself: leave "
+                "mine.margin and mine.margin_policy out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@
     generate   corpus, queries, pairs, tasks  the same with what is new    LLM
     embed      corpus, queries              (vectors, in the cache)        teacher
     verify     corpus, queries, pairs       queries, pairs, dropped        teacher vectors, index
+    calibrate  those, labels                calibration                    teacher vectors, index
     mine       those, dropped               candidates (the ledger), margins  teacher vectors, index
     denoise    ledger, corpus, queries      candidates, reranker scores    reranker
     choose     ledger                       candidates, final decisions    (document vectors, where asked for)
@@ -37,6 +38,7 @@ from datagen.run_folder import RunFolder, StageRecord, open_run
 from datagen.run_page import try_page
 from datagen.stages.base import Stage, Surroundings, Work
 from datagen.stages.brainstorm import Brainstorm
+from datagen.stages.calibrate import Calibrate
 from datagen.stages.choose import Choose
 from datagen.stages.clean import Clean
 from datagen.stages.denoise import Denoise
@@ -55,6 +57,7 @@ STAGES: tuple[Stage, ...] = (
     Generate(),
     Embed(),
     Verify(),
+    Calibrate(),
     Mine(),
     Denoise(),
     Choose(),
@@ -121,6 +124,8 @@ def _chain(config: RunConfig, until: StageName | None) -> list[Stage]:
     wanted = set(config.resolved_stages[: 1 + config.resolved_stages.index(until)] if until else config.resolved_stages)
     if not config.denoise.enabled:
         wanted.discard("denoise")
+    if not config.calibration.enabled:
+        wanted.discard("calibrate")
     if not config.verify.enabled or "generate" not in config.resolved_stages:
         wanted.discard("verify")
     if wanted & {"brainstorm"} and not _has_brainstorm(config):

@@ -117,6 +117,20 @@ MARGINS = pa.schema(
 """One row for each query: the robust spread of its teacher scores over the corpus, the score at the floor rank (null
 where the search gave none), and the highest teacher score that the margin allowed a negative (null: no limit)."""
 
+CALIBRATION = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("replay", pa.int32()),
+        _required("doc_id", _TEXT),
+        pa.field("label", pa.bool_()),
+        _required("p_false_negative", _SCORE),
+        _required("rank", pa.int32()),
+        _required("gap", _SCORE),
+    ]
+)
+"""What replays of judged queries made negatives under some cut: whether each is relevant (null: not judged), the chance
+of that by a model that has not seen its query, its rank, and how far it scores below the positive, in spreads."""
+
 DROPPED = pa.schema(
     [_required("stage", _TEXT), _required("key", _TEXT), _required("reason", _TEXT), _required("payload", _TEXT)]
 )
@@ -192,6 +206,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "pairs": PAIRS,
     "candidates": CANDIDATES,
     "margins": MARGINS,
+    "calibration": CALIBRATION,
     "refresh": REFRESH,
     "dropped": DROPPED,
     "generations": GENERATIONS,

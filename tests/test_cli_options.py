@@ -23,7 +23,7 @@ PROMISED = (
     "--margin --positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
     "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set "
-    "--also-teacher --sources --dims --index --min-recall --memory"
+    "--max-false-negatives --confidence --labels --labels-complete --also-teacher --sources --dims --index --min-recall --memory"
 )
 NO_DEFAULT = ("None", "False", "required", "()", "{}")
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "refreshed", "dry_run"}
@@ -34,6 +34,14 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--sources dense,bm25", {"mine": {"sources": {"use": ["dense", "bm25"], "weights": {}}}}),
     ("--sources dense,bm25=0.5", {"mine": {"sources": {"use": ["dense", "bm25"], "weights": {"bm25": 0.5}}}}),
     ("--dims 64", {"mine": {"dims": 64}}),
+    (
+        "--max-false-negatives 0.05 --confidence 0",
+        {"calibration": {"max_false_negatives": 0.05, "confidence": 0.0}},
+    ),
+    (
+        "--max-false-negatives 0.05 --labels l.tsv --labels-complete",
+        {"calibration": {"max_false_negatives": 0.05, "labels": "l.tsv", "labels_complete": True}},
+    ),
     ("--reranker none", {"denoise": {"reranker": "none"}}),
     ("--num-negatives 3", {"mine": {"num_negatives": 3}}),
     ("--choice random", {"mine": {"choice": {"method": "random"}}}),

@@ -101,16 +101,20 @@ def load_doubt_model(path: Path | None = None) -> DoubtModel:
     """
     file = _PACKAGED if path is None else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        named = content["features"]
-        columns = [np.array([row[key] for row in named.values()]) for key in ("centre", "scale", "coefficient")]
-        model = DoubtModel(tuple(named), *columns, content["intercept"], content["provenance"])
+        model = parse_doubt_model(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise InputError(f"{file} holds no margin model ({exc!r}): benchmarks/fit_margin.py writes one") from exc
     unknown = [name for name in model.features if name not in FEATURES]
     if unknown:
         raise InputError(f"{file} names the feature {unknown[0]!r}: this version measures {', '.join(FEATURES)}")
     return model
+
+
+def parse_doubt_model(content: Mapping[str, Any]) -> DoubtModel:  # Any: JSON
+    """The model that `DoubtModel.to_json` wrote."""
+    named = content["features"]
+    columns = [np.array([row[key] for row in named.values()]) for key in ("centre", "scale", "coefficient")]
+    return DoubtModel(tuple(named), *columns, content["intercept"], content["provenance"])
 
 
 @dataclass(frozen=True)
