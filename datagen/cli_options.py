@@ -76,6 +76,11 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "index": ("mine.index",),
     "min_recall": ("mine.min_recall",),
     "reranker": ("denoise.reranker",),
+    "judges": ("judge.judges",),
+    "judge_budget": ("judge.budget",),
+    "judge_mode": ("judge.mode",),
+    "judge_max_cost": ("judge.max_cost",),
+    "check_positives": ("verify.check_positives",),
 }
 """Which settings an option of a command fills."""
 

@@ -20,15 +20,19 @@ from datagen.config_chunk import ChunkConfig
 from datagen.config_errors import explain_wrong
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
 from datagen.config_input import InputConfig
+from datagen.config_judge import JudgeConfig
 from datagen.config_mine import MineConfig
 from datagen.config_sources import SOURCES
 from datagen.errors import ConfigError
 from datagen.memory import Size
 from datagen.settings import Settings, Share
 
-StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "choose", "export"]
+StageName = Literal[
+    "clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "judge", "choose", "export"
+]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["torch", "onnx", "openvino"]
+CheckPositives = Literal["off", "drop", "weigh"]
 
 STAGE_ORDER: tuple[StageName, ...] = (
     "clean",
@@ -38,13 +42,15 @@ STAGE_ORDER: tuple[StageName, ...] = (
     "verify",
     "mine",
     "denoise",
+    "judge",
     "choose",
     "export",
 )
 BRAINSTORM_STAGES: tuple[StageName, ...] = ("clean", "brainstorm")
 GENERATE_STAGES: tuple[StageName, ...] = ("clean", "brainstorm", "generate")
-MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "choose", "export")
+MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "judge", "choose", "export")
 ROUND_TRIP_RANK, ROUND_TRIP_SHARE = 20, 0.001
+JUDGED_RESERVE = 2
 
 
 class CleanConfig(Settings):
@@ -96,7 +102,7 @@ class TeacherConfig(Settings):
 
 
 class VerifyConfig(Settings):
-    """Which of the rows that a generator wrote the teacher believes."""
+    """Which generated rows the teacher believes, and on request which of the user's own positives."""
 
     enabled: bool = Field(default=True, description="whether rows that were generated are checked before mining")
     round_trip_rank: int | None = Field(
@@ -105,11 +111,23 @@ class VerifyConfig(Settings):
         description="rank among all documents that the passage of a generated query must reach (default: 20, or 0.1 % "
         "of the documents where that is more)",
     )
+    check_positives: CheckPositives = Field(
+        default="off",
+        description="the user's own positives that fail in both directions, the query not finding its passage among "
+        "the nearest documents nor the passage its query among the nearest queries: off, drop, or weigh (less)",
+    )
+    positive_weight: Share = Field(
+        default=0.5, gt=0, description="weigh: the relevance of such a positive in `pairs` is multiplied by this"
+    )
 
-    def resolved_rank(self, n_documents: int) -> int:
-        """The rank wanted in a corpus of this size, at most that size."""
-        default = max(ROUND_TRIP_RANK, math.ceil(ROUND_TRIP_SHARE * n_documents))
-        return min(self.round_trip_rank or default, n_documents)
+    def resolved_rank(self, count: int) -> int:
+        """The rank wanted among so many documents, or queries: at most their number."""
+        default = max(ROUND_TRIP_RANK, math.ceil(ROUND_TRIP_SHARE * count))
+        return min(self.round_trip_rank or default, count)
+
+    def applies(self, *, generated: bool) -> bool:
+        """Whether there is anything to check, in a run that writes queries or in one that does not."""
+        return (self.enabled and generated) or self.check_positives != "off"
 
 
 class DenoiseConfig(Settings):
@@ -192,6 +210,7 @@ class RunConfig(Settings):
     verify: VerifyConfig = VerifyConfig()
     mine: MineConfig = MineConfig()
     denoise: DenoiseConfig = DenoiseConfig()
+    judge: JudgeConfig = JudgeConfig()
     export: ExportConfig = ExportConfig()
 
     @model_validator(mode="after")
@@ -219,6 +238,17 @@ class RunConfig(Settings):
     def _chosen_before_export(self) -> Self:
         if "export" in self.stages and "choose" not in self.stages:
             raise ValueError("stages end in export but lack choose, so that no query would have a negative: add choose")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_to_judge(self) -> Self:
+        if self.judge.enabled and not self.judges:
+            raise ValueError(
+                f"judge.budget is {self.judge.budget}, but there is nobody to ask: name a language model with --judge, "
+                "such as openai:MODEL, or leave the budget out"
+            )
+        if self.judge.enabled and "mine" in self.stages and "judge" not in self.stages:
+            raise ValueError("judge.budget is given but stages lack judge: add it before choose")
         return self
 
     @model_validator(mode="after")
@@ -251,6 +281,17 @@ class RunConfig(Settings):
     def teacher_named(self, name: str | None) -> TeacherConfig:
         """The further teacher of this name, or for None the run's own."""
         return self.teacher if name is None else self.teachers[name]
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The judges of candidates: those named, or the language model that writes queries; none where it is none."""
+        writers = tuple(name for name in self.generate.resolved_llms if name != EXTRACTIVE)
+        return self.judge.judges or writers[:1]
+
+    @property
+    def reserve(self) -> int:
+        """Candidates made ready for each negative wanted: more than one where some may have to give way."""
+        return max(self.mine.choice.reserve, JUDGED_RESERVE if self.judge.enabled else 1)
 
     @property
     def resolved_stages(self) -> tuple[StageName, ...]:

@@ -125,7 +125,7 @@ class Review:
         line = line_up(choice_rule(config.mine), Eligible(rows, self.ledger.n_rows, scores, self.anchors, keys))
         if self.reranked:
             seen = places[line.places]
-            ready = made_ready(line, self.doubted[seen], self.scored[seen], config.mine.choice.reserve)
+            ready = made_ready(line, self.doubted[seen], self.scored[seen], config.reserve)
             line = line.take(np.flatnonzero(ready))
         at, cap = places[line.places], config.mine.choice.hub_cap
         taken = choose_within(line, self.documents[at], claims(line, self.keys[at]), cap) if cap else choose_first(line)

@@ -48,6 +48,7 @@ def render_summary(records: Sequence[Record]) -> list[RenderableType]:
     if fallen:
         shown.append(_reason_table(fallen))
     shown += [_recall_line(record.counts["index"]) for record in records if "recall" in record.counts.get("index", {})]
+    shown += [judge_line(record.counts) for record in records if "decisions_changed" in record.counts]
     chosen = [record.counts for record in records if "queries_with_all_negatives" in record.counts]
     if chosen:
         if "candidates_by_source" in chosen[-1]:
@@ -130,6 +131,24 @@ def _recall_line(facts: Mapping[str, Any]) -> str:  # Any: JSON counts
     if facts["recall"] >= facts["min_recall"]:
         return f"{line}, measured on {facts['sample']} queries."
     return f"[bold]{line}, less than --min-recall {facts['min_recall']}[/bold]: --index blocked searches exactly."
+
+
+def judge_line(counts: Mapping[str, Any]) -> str:  # Any: JSON counts
+    """What the judges changed, for what money, and how far two of them agree."""
+    paid = f" for {counts['cost']:.2f}" if counts["cost"] is not None else ""
+    line = (
+        f"The judge answered {counts['answers']:,} questions{paid} and changed {counts['decisions_changed']:,} "
+        "decisions: "
+        f"{counts['negatives_removed']:,} negatives removed, {counts['cleared']:,} doubts cleared, "
+        f"{counts['promoted']:,} passages promoted, {counts['positives_replaced']:,} positives replaced; "
+        f"{counts['no_valid_answer']:,} candidates have no valid answer and are ignored."
+    )
+    if counts.get("kappa") is None:
+        return line
+    return (
+        f"{line} Two judges agree on {counts['judged_by_both']:,} candidates with a kappa of {counts['kappa']:.2f} "
+        f"(95 %: {counts['kappa_low']:.2f} to {counts['kappa_high']:.2f})."
+    )
 
 
 def _short_line(counts: Mapping[str, Any]) -> str:  # Any: JSON counts

@@ -155,7 +155,7 @@ def _open_desk(work: Work) -> Desk:
     return Desk(
         work.config.denoise,
         open_lining(work.config, work.backends, work.progress, work.source),
-        work.config.mine.choice.reserve,
+        work.config.reserve,
         work.backends,
         work.progress,
         PairScores(work.config.cache_folder, work.backends.reranker_identity()),

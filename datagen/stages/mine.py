@@ -45,6 +45,7 @@ from datagen.storage import make_folder
 from datagen.tables import DECISION_IGNORED, EARLIER_CANDIDATES
 from datagen.vectors import TextVectors, open_vectors
 
+_DOUBTS = ("round_trip", "inconsistent_positive")
 _PAIR = ("query_id", "doc_id")
 
 _FOUND_BY = ("source", "rank", "sources", "agreement", "lexical_score")
@@ -304,7 +305,7 @@ def _positive_pairs(work: Work) -> pl.DataFrame:
 
 def _doubted_pairs(work: Work) -> pl.DataFrame:
     """Positives that were set aside before this stage because the teacher does not find them: no negatives either."""
-    doubted = work.read("dropped").filter(pl.col("stage") == "verify", pl.col("reason") == "round_trip")
+    doubted = work.read("dropped").filter(pl.col("stage") == "verify", pl.col("reason").is_in(_DOUBTS))
     ids = doubted.select(pl.col("payload").str.json_path_match(f"$.{name}").alias(name) for name in _PAIR)
     return ids.drop_nulls()
 

@@ -162,7 +162,7 @@ def test_nothing_is_written_where_nothing_was_generated(run: Run) -> None:
 
 
 def test_a_run_whose_queries_all_fail_stops_and_says_which_setting(run: Run) -> None:
-    with pytest.raises(InputError, match=r"none of the 1 generated queries among the first 3 .*round_trip_rank"):
+    with pytest.raises(InputError, match=r"none of the 1 queries among the first 3 .*round_trip_rank"):
         run([_query("lost", "tooth test")], [_pair("lost", "d4")])
 
 
