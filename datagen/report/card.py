@@ -10,6 +10,7 @@ import jinja2
 
 from datagen import shards, storage
 from datagen.config import RunConfig
+from datagen.report.judged import judge_line
 from datagen.report.knobs import meaning
 from datagen.run_folder import RunFolder, StageRecord
 from datagen.tables import SCHEMAS
@@ -54,6 +55,7 @@ def _card(name: str, records: Sequence[StageRecord], tables: Sequence[str], conf
         tables=[*(name for name in tables if name == "train"), *(name for name in tables if name != "train")],
         config=config,
         ledger=ledger,
+        judged=[judge_line(record.counts) for record in records if "decisions_changed" in record.counts],
         reasons=_reasons(ledger) if ledger else [],
         origins=origins,
     )

@@ -20,8 +20,8 @@ from datagen import pipeline, shards
 from datagen.config import RunConfig, build_config, merge
 from datagen.errors import BackendError, ConfigError, InputError
 from datagen.judging.evidence import judged_labels
+from datagen.report.judged import judge_line
 from datagen.report.knobs import MEANINGS
-from datagen.report.summary import judge_line
 from tests.support.llm_server import Server, start_server
 
 Values: TypeAlias = dict[str, Any]  # Any: settings, counts
@@ -129,6 +129,7 @@ def test_the_budget_is_spent_and_grades_decide(configure: Configure, server: Ser
     line = judge_line(counts)
     assert f"changed {counts['decisions_changed']} decisions" in line
     assert "kappa" not in line
+    assert line in (config.out / "README.md").read_text()
 
 
 def test_no_query_lacks_a_negative_because_the_judge_took_one(configure: Configure) -> None:
