@@ -124,10 +124,8 @@ def rank_questions(askable: Askable, size: int = 1) -> Ranked:
     of_query = np.argsort(rows, kind="stable")
     number = np.empty(len(order), np.int64)
     number[of_query] = index_in_row(rows[of_query]) // size
-    _, question = np.unique(np.stack([rows, number]), axis=1, return_inverse=True)
-    first = np.full(len(order), len(order))
-    np.minimum.at(first, question.ravel(), np.arange(len(order)))
-    turns = first[question.ravel()]
+    _, first, question = np.unique(rows * (len(order) + 1) + number, return_index=True, return_inverse=True)
+    turns = first[question]
     joined = np.argsort(turns, kind="stable")
     return Ranked(order[joined], np.unique(turns[joined], return_inverse=True)[1].astype(np.int64))
 
