@@ -79,7 +79,7 @@ def test_what_is_asked_lies_near_the_cut_of_the_margin(draw: Draw) -> None:
     docket = draw(_ledger())
     scored = docket.join(_ledger(), on=["query_id", "doc_id"])
     assert scored["distance"].to_list() == pytest.approx(((scored["teacher_score"] - 0.7) / 0.1).to_list(), abs=1e-5)
-    assert docket["distance"].abs().mean() < 1
+    assert np.abs(docket["distance"].to_numpy()).mean() < 1
     assert docket["chosen"].sum() > len(docket) / 2
     assert (docket.filter("chosen")["distance"] <= 0).all()
     assert (docket["distance"] > 0).any()

@@ -115,7 +115,8 @@ def test_the_order_is_the_same_when_all_scores_are_moved(seed: int, factor: floa
 
     def order(a: float, b: float) -> list[int]:
         distances: Float64 = np.round(score_distances(a * scores + b, a * limits + b, a * spreads), 6)
-        return rank_questions(Askable(np.arange(30) // 5, distances, np.ones(30), _keys(30))).places.tolist()
+        ranked = rank_questions(Askable(np.arange(30) // 5, distances, np.ones(30), _keys(30)))
+        return [int(place) for place in ranked.places]
 
     assert order(factor, shift) == order(1.0, 0.0)
 

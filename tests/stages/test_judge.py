@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from datagen import pipeline, shards
-from datagen.config import RunConfig, build_config, merge
+from datagen.config import STAGE_ORDER, RunConfig, build_config, merge
 from datagen.errors import BackendError, ConfigError, InputError
 from datagen.judging.evidence import judged_labels
 from datagen.report.judged import judge_line
@@ -92,8 +92,8 @@ def configure(tmp_path: Path, beir: Path, server: Server, monkeypatch: pytest.Mo
     return call
 
 
-def _run(config: RunConfig, **more: bool) -> Values:
-    return {record.name: record.counts for record in pipeline.run(config, **more).records}
+def _run(config: RunConfig, *, read_again: bool = False) -> Values:
+    return {record.name: record.counts for record in pipeline.run(config, read_again=read_again).records}
 
 
 def _table(config: RunConfig, name: str) -> pl.DataFrame:
@@ -346,7 +346,7 @@ def test_a_promoted_passage_takes_the_place_of_a_generated_positive_that_is_not_
     values: Values = {"judges": [CAREFUL], "budget": 400, "promote_grade": 2, "replace_positives": True}
     generate = {"llm": "extractive", "queries_per_passage": 1, "mix": {"title_body": 1.0}}
     written = {"input": {"beir": None, "corpus": str(beir / "titled.jsonl")}, "generate": generate}
-    more = {"verify": {"enabled": False}, "stages": [name for name in pipeline.STAGE_ORDER if name != "brainstorm"]}
+    more = {"verify": {"enabled": False}, "stages": [name for name in STAGE_ORDER if name != "brainstorm"]}
     config = configure(judge=values, **written, **more)
     counts = _run(config)["judge"]
     assert counts["positives_replaced"] > 0
@@ -398,7 +398,7 @@ def test_settings_that_cannot_work_are_refused(configure: Configure, judge: Valu
 
 
 def test_stages_without_judge_are_refused_with_a_budget(configure: Configure) -> None:
-    stages = [name for name in pipeline.STAGE_ORDER if name not in ("brainstorm", "generate", "judge")]
+    stages = [name for name in STAGE_ORDER if name not in ("brainstorm", "generate", "judge")]
     with pytest.raises(ConfigError, match="stages lack judge"):
         configure(stages=stages)
 
