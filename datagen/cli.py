@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from datagen import cli_judge_options as judge_options
 from datagen import cli_options as options
 from datagen.cli_base import run_config, speaking
 from datagen.cli_inspect import inspect_run
@@ -260,6 +261,13 @@ def mine_negatives(
     confidence: options.Confidence = None,
     labels: options.Judged = None,
     labels_complete: options.LabelsComplete = False,
+    check_positives: judge_options.CheckPositives = None,
+    judges: judge_options.Judges = None,
+    judge_budget: judge_options.JudgeBudget = None,
+    judge_mode: judge_options.JudgeMode = None,
+    judge_max_cost: judge_options.JudgeMaxCost = None,
+    base_url: options.BaseUrl = None,
+    max_in_flight: options.MaxInFlight = None,
     dry_run: options.Forecast = False,
     out: options.Out = None,
     cache: options.Cache = None,

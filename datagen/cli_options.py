@@ -80,6 +80,11 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "confidence": ("calibration.confidence",),
     "labels": ("calibration.labels",),
     "labels_complete": ("calibration.labels_complete",),
+    "judges": ("judge.judges",),
+    "judge_budget": ("judge.budget",),
+    "judge_mode": ("judge.mode",),
+    "judge_max_cost": ("judge.max_cost",),
+    "check_positives": ("verify.check_positives",),
 }
 """Which settings an option of a command fills."""
 

@@ -21,6 +21,7 @@ from datagen.config_chunk import ChunkConfig
 from datagen.config_errors import explain_wrong
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
 from datagen.config_input import InputConfig
+from datagen.config_judge import JudgeConfig
 from datagen.config_mine import MineConfig
 from datagen.config_rerank import LLMRerankerConfig
 from datagen.config_sources import SOURCES
@@ -29,10 +30,11 @@ from datagen.memory import Size
 from datagen.settings import Settings, Share
 
 StageName = Literal[
-    "clean", "brainstorm", "generate", "embed", "verify", "calibrate", "mine", "denoise", "choose", "export"
+    "clean", "brainstorm", "generate", "embed", "verify", "calibrate", "mine", "denoise", "judge", "choose", "export"
 ]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["torch", "onnx", "openvino"]
+CheckPositives = Literal["off", "drop", "weigh"]
 
 STAGE_ORDER: tuple[StageName, ...] = (
     "clean",
@@ -43,6 +45,7 @@ STAGE_ORDER: tuple[StageName, ...] = (
     "calibrate",
     "mine",
     "denoise",
+    "judge",
     "choose",
     "export",
 )
@@ -55,10 +58,12 @@ MINE_STAGES: tuple[StageName, ...] = (
     "calibrate",
     "mine",
     "denoise",
+    "judge",
     "choose",
     "export",
 )
 ROUND_TRIP_RANK, ROUND_TRIP_SHARE = 20, 0.001
+JUDGED_RESERVE = 2
 
 
 class CleanConfig(Settings):
@@ -110,7 +115,7 @@ class TeacherConfig(Settings):
 
 
 class VerifyConfig(Settings):
-    """Which of the rows that a generator wrote the teacher believes."""
+    """Which generated rows the teacher believes, and on request which of the user's own positives."""
 
     enabled: bool = Field(default=True, description="whether rows that were generated are checked before mining")
     round_trip_rank: int | None = Field(
@@ -119,11 +124,23 @@ class VerifyConfig(Settings):
         description="rank among all documents that the passage of a generated query must reach (default: 20, or 0.1 % "
         "of the documents where that is more)",
     )
+    check_positives: CheckPositives = Field(
+        default="off",
+        description="the user's own positives that fail in both directions, the query not finding its passage among "
+        "the nearest documents nor the passage its query among the nearest queries: off, drop, or weigh (less)",
+    )
+    positive_weight: Share = Field(
+        default=0.5, gt=0, description="weigh: the relevance of such a positive in `pairs` is multiplied by this"
+    )
 
-    def resolved_rank(self, n_documents: int) -> int:
-        """The rank wanted in a corpus of this size, at most that size."""
-        default = max(ROUND_TRIP_RANK, math.ceil(ROUND_TRIP_SHARE * n_documents))
-        return min(self.round_trip_rank or default, n_documents)
+    def resolved_rank(self, count: int) -> int:
+        """The rank wanted among so many documents, or queries: at most their number."""
+        default = max(ROUND_TRIP_RANK, math.ceil(ROUND_TRIP_SHARE * count))
+        return min(self.round_trip_rank or default, count)
+
+    def applies(self, *, generated: bool) -> bool:
+        """Whether there is anything to check, in a run that writes queries or in one that does not."""
+        return (self.enabled and generated) or self.check_positives != "off"
 
 
 class DenoiseConfig(Settings):
@@ -216,6 +233,7 @@ class RunConfig(Settings):
     calibration: CalibrationConfig = CalibrationConfig()
     mine: MineConfig = MineConfig()
     denoise: DenoiseConfig = DenoiseConfig()
+    judge: JudgeConfig = JudgeConfig()
     export: ExportConfig = ExportConfig()
 
     @model_validator(mode="after")
@@ -255,6 +273,17 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _somebody_to_judge(self) -> Self:
+        if self.judge.enabled and not self.judges:
+            raise ValueError(
+                f"judge.budget is {self.judge.budget}, but there is nobody to ask: name a language model with --judge, "
+                "such as openai:MODEL, or leave the budget out"
+            )
+        if self.judge.enabled and "mine" in self.stages and "judge" not in self.stages:
+            raise ValueError("judge.budget is given but stages lack judge: add it before choose")
+        return self
+
+    @model_validator(mode="after")
     def _something_to_read(self) -> Self:
         if self.input.is_empty and ("generate" not in self.stages or self.generate.resolved_recipe == EXTRACTIVE):
             about = RunConfig.model_fields["input"].description
@@ -284,6 +313,17 @@ class RunConfig(Settings):
     def teacher_named(self, name: str | None) -> TeacherConfig:
         """The further teacher of this name, or for None the run's own."""
         return self.teacher if name is None else self.teachers[name]
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The judges of candidates: those named, or the language model that writes queries; none where it is none."""
+        writers = tuple(name for name in self.generate.resolved_llms if name != EXTRACTIVE)
+        return self.judge.judges or writers[:1]
+
+    @property
+    def reserve(self) -> int:
+        """Candidates made ready for each negative wanted: more than one where some may have to give way."""
+        return max(self.mine.choice.reserve, JUDGED_RESERVE if self.judge.enabled else 1)
 
     @property
     def resolved_stages(self) -> tuple[StageName, ...]:

@@ -133,6 +133,8 @@ class Registry:
         if stage in ("brainstorm", "generate"):
             generate = self._config.generate
             self._prepare_llms(generate.models if stage == "generate" else generate.resolved_llms)
+        elif stage == "judge":
+            self._prepare_llms(self._config.judges)
         elif stage == "clean" and self._config.chunk.enabled:
             self.token_counter()
         elif stage == "embed":

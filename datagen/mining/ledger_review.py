@@ -132,7 +132,7 @@ class Review:
         if self.reranked:
             line = line.take(np.flatnonzero(index_in_row(line.rows) < candidates_wanted(config)))
             seen = places[line.places]
-            ready = made_ready(line, self.doubted[seen], self.scored[seen], config.mine.choice.reserve)
+            ready = made_ready(line, self.doubted[seen], self.scored[seen], config.reserve)
             line = line.take(np.flatnonzero(ready))
         at, cap = places[line.places], config.mine.choice.hub_cap
         taken = choose_within(line, self.documents[at], claims(line, self.keys[at]), cap) if cap else choose_first(line)

@@ -364,7 +364,7 @@ def candidates_wanted(config: RunConfig) -> int:
     """Eligible candidates of a query after which its search ends: the same for most ways to choose among them."""
     mine = config.mine
     spare = config.denoise.spare_candidates if config.denoise.enabled else 0
-    return max(mine.num_negatives + spare, mine.wanted * mine.choice.reserve)
+    return max(mine.num_negatives + spare, mine.wanted * config.reserve)
 
 
 def measure_recall(index: SearchIndex, documents: VectorSource, queries: Float32, k: int) -> float:

@@ -10,6 +10,7 @@ import jinja2
 
 from datagen import shards, storage
 from datagen.config import RunConfig
+from datagen.report.judged import judge_line
 from datagen.report.knobs import meaning
 from datagen.report.promise import tell_promise
 from datagen.run_folder import RunFolder, StageRecord
@@ -58,6 +59,7 @@ def _card(name: str, records: Sequence[StageRecord], tables: Sequence[str], conf
         ledger=ledger,
         calibrated=calibrated,
         promise=tell_promise(calibrated) if calibrated else "",
+        judged=[judge_line(record.counts) for record in records if "decisions_changed" in record.counts],
         reasons=_reasons(ledger) if ledger else [],
         origins=origins,
     )

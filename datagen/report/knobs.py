@@ -39,10 +39,14 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "judged_unanswerable": ("the judge says that the passage does not answer the query", "--judge"),
     "judged_relevant": ("the judge says that the written negative answers the query", "generate.judge_negatives"),
     "judge_failed": ("the judge gave no verdict that can be read", "datagen retry, another --judge"),
+    "judge": ("the judge finds it relevant for the query", "judge.min_grade, --judge-budget"),
+    "judge_disagreement": ("one judge finds it relevant, the other does not", "another --judge"),
+    "replaced_positive": ("the judge finds it not relevant, and a promoted passage is", "judge.replace_positives"),
     "bad_request": ("the server could not take the question", "datagen why"),
     "timed_out": ("no answer in time, again and again", "llm.timeout_seconds, datagen retry"),
     "server_error": ("the server failed on it, again and again", "llm.max_failures, datagen retry"),
     "round_trip": ("the teacher does not find its passage among the first", "verify.round_trip_rank"),
+    "inconsistent_positive": ("for the teacher neither finds the other among the nearest", "--check-positives"),
     "negative_above_positive": ("the teacher puts the written negative above the positive", "verify.enabled"),
     "selected": ("negative of its query", "--num-negatives, --choice"),
     "surplus": ("could be a negative, others were chosen", "--num-negatives, --choice, --hub-cap"),
@@ -65,7 +69,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "the reranker finds it too close to the positive",
         "denoise.margin, denoise.max_overruled, --reranker none",
     ),
-    "promoted": ("both scorers put it above the positive", "denoise.promote_depth, denoise.promote_margin"),
+    "promoted": (
+        "two scorers put it with the positives",
+        "denoise.promote_depth, denoise.promote_margin, judge.promote",
+    ),
 }
 """Reason to what it means and the setting that changes it ("" where none should)."""
 

@@ -181,7 +181,7 @@ def _open_desk(work: Work) -> Desk:
     return Desk(
         work.config.denoise,
         open_lining(work.config, work.backends, work.progress, work.source),
-        work.config.mine.choice.reserve,
+        work.config.reserve,
         candidates_wanted(work.config),
         work.backends,
         work.progress,

@@ -41,7 +41,9 @@ def _write_set(folder: Path) -> dict[str, set[str]]:
     pl.DataFrame(documents + filler).write_ndjson(folder / "corpus.jsonl")
     queries = [{"_id": f"q{q}", "text": _words(q % N_TOPICS, 9000 + q, 6, 1)} for q in range(N_QUERIES)]
     pl.DataFrame(queries).write_ndjson(folder / "queries.jsonl")
-    relevant = {f"q{q}": {_document(q % N_TOPICS, i) for i in range(q // N_TOPICS % 2, PER_TOPIC, 2)} for q in range(N_QUERIES)}
+    relevant = {
+        f"q{q}": {_document(q % N_TOPICS, i) for i in range(q // N_TOPICS % 2, PER_TOPIC, 2)} for q in range(N_QUERIES)
+    }
     (folder / "qrels").mkdir()
     shown = "".join(f"{query}\t{min(found)}\t1\n" for query, found in relevant.items())
     (folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + shown, encoding="utf-8")
