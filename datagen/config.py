@@ -21,6 +21,7 @@ from datagen.config_errors import explain_wrong
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
 from datagen.config_input import InputConfig
 from datagen.config_mine import MineConfig
+from datagen.config_rerank import LLMRerankerConfig
 from datagen.config_sources import SOURCES
 from datagen.errors import ConfigError
 from datagen.memory import Size
@@ -116,7 +117,12 @@ class DenoiseConfig(Settings):
     """How a second scorer checks what the margin let through."""
 
     reranker: str = Field(
-        default="maxsim", description="maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none"
+        default="maxsim",
+        description="maxsim, hub id or folder of a model whose kind its files tell (else KIND:MODEL, KIND being "
+        "cross-encoder, maxsim, llm or vllm), package.module:Class, or none",
+    )
+    llm: LLMRerankerConfig = Field(
+        default=LLMRerankerConfig(), description="how a language model is asked that answers yes or no"
     )
     revision: str | None = Field(default=None, description="revision of a hub model")
     dtype: Dtype = Field(default="auto", description="auto: bfloat16 where the processor has it, else float32")
@@ -129,20 +135,22 @@ class DenoiseConfig(Settings):
     spare_candidates: int = Field(
         default=27, ge=0, description="candidates beyond num_negatives kept ready for the reranker"
     )
-    margin: float = Field(
-        default=0.5, ge=0, description="a candidate this many spreads below the positive is a negative"
+    margin: Share = Field(
+        default=0.5,
+        description="how far below the positive, in the order of all positives' scores, a negative must lie: 0 not "
+        "above it, 1 not above the weakest of all",
     )
     floor_quantile: Share = Field(
         default=0.05, description="a candidate below this quantile of all positives' scores is a negative in any case"
     )
     max_overruled: Share = Field(
-        default=0.5,
-        description="share of a query's first candidates that the reranker may set aside for a weak positive",
+        default=0.75,
+        description="share of its candidates that the reranker may set aside of a query that it leaves too few",
     )
-    promote_margin: float = Field(
+    promote_margin: Share = Field(
         default=0.5,
-        ge=0,
-        description="a candidate this many spreads above the positive for both scorers becomes a positive",
+        description="how far above the positive a promoted candidate must lie: 0 not below it, 1 not below the best of "
+        "all positives",
     )
     promote_depth: int = Field(
         default=0, ge=0, description="candidates above the positive that are checked for promotion"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,6 +76,14 @@ def explaining_memory(setting: str, batch_tokens: int) -> Iterator[None]:
             f"{max(256, batch_tokens // 4)}, or use --device cpu; what is done is kept",
             retryable=True,
         ) from exc
+
+
+def to_device(features: Mapping[str, Any], device: torch.device) -> dict[str, Any]:  # Any: tensors and other values
+    """What a model reads, its tensors on a device."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for name, value in features.items()
+    }
 
 
 def give_back_memory() -> None:

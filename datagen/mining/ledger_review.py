@@ -24,7 +24,7 @@ from datagen.mining.miner import candidates_wanted, first_depths, last_depth, ma
 from datagen.run_folder import RunFolder
 from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, quantile_per_row, starts_of
 from datagen.selection.choice import Eligible, choose_first, line_up
-from datagen.selection.denoise import measure_scale, reranker_limits
+from datagen.selection.denoise import measure_scale, middle_scores, reranker_limits
 from datagen.selection.hubs import choose_within, claims
 from datagen.selection.margins import PositiveScores, score_limits
 from datagen.selection.redecide import Ledger, SearchRule, let_through, made_ready, within_search
@@ -250,9 +250,9 @@ def _doubted(config: RunConfig, reasons: pl.Series, rows: Int64, scores: Float32
         return doubted
     n_rows = int(rows[-1]) + 1
     positives = scores[known].astype(np.float64), starts_of(rows[known], n_rows)
-    middles = quantile_per_row(*positives, 0.5)
-    rule = denoise_rule(config.denoise)
-    limit, _ = reranker_limits(rule, measure_scale(rule, middles[~np.isnan(middles)]), *positives)
+    middles = middle_scores(*positives)
+    scale = measure_scale(middles[~np.isnan(middles)])
+    limit, _ = reranker_limits(denoise_rule(config.denoise), scale, *positives)
     clean = reasons.is_in(_CLEAN).to_numpy() & ~np.isnan(scores)
     np.maximum.at(limit, rows[clean], scores[clean].astype(np.float64))
     return doubted | (scores > limit[rows])
