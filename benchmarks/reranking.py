@@ -3,7 +3,7 @@
     python -m benchmarks.reranking --data FOLDER --reranker MODEL [--queries N] [--dtype float32]
 
 The same teacher, cross-encoder, candidates (the 52 nearest documents of each query) and rule on both sides: a negative
-must not score above the query's one known positive (relative_margin=0 there; margin 0, floor 0 and nothing spared here).
+must not score above the one known positive of its query (relative_margin=0 there; margin 0, nothing spared here).
 The peer scores all candidates of a query and hands out the five that score highest; datagen asks in the teacher's order
 and stops once five are clean. Both begin with the vectors computed and the models loaded.
 
@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from datasets import Dataset
@@ -106,7 +105,9 @@ def main() -> None:
     print("| system | negatives | pairs | tokens | tokens a negative | seconds | CPU seconds |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     print(_row("datagen", ours), _row("sentence-transformers", theirs), sep="\n")
-    print(f"\ntokens a negative: {ours.tokens / theirs.tokens:.3f} of the peer's", _agree(judged, mined, scores, handed))
+    print(
+        f"\ntokens a negative: {ours.tokens / theirs.tokens:.3f} of the peer's", _agree(judged, mined, scores, handed)
+    )
 
 
 def _datagen(judged: JudgedSet, base: Path, arguments: argparse.Namespace) -> tuple[Cost, dict[str, list[str]]]:
@@ -148,9 +149,7 @@ def _let_all_through(config: RunConfig) -> None:
         shards.write_part(path, "candidates", ledger.with_columns(reason))
 
 
-def _peer(
-    judged: JudgedSet, base: Path, arguments: argparse.Namespace
-) -> tuple[Cost, Scores, list[tuple[str, str]]]:
+def _peer(judged: JudgedSet, base: Path, arguments: argparse.Namespace) -> tuple[Cost, Scores, list[tuple[str, str]]]:
     teacher = SentenceTransformer(str(find_model(TEACHER)), model_kwargs={"dtype": torch.float32})
     dtype = {"dtype": getattr(torch, arguments.dtype)}
     encoder = CountingEncoder(CrossEncoder(str(arguments.reranker), model_kwargs=dtype))
@@ -178,9 +177,7 @@ def _peer(
     return Cost(len(handed), encoder.pairs, encoder.usage, seconds, cpu_seconds), encoder.scores, handed
 
 
-def _agree(
-    judged: JudgedSet, mined: dict[str, list[str]], scores: Scores, handed: list[tuple[str, str]]
-) -> str:
+def _agree(judged: JudgedSet, mined: dict[str, list[str]], scores: Scores, handed: list[tuple[str, str]]) -> str:
     """How far the negatives are the same, in words."""
     by_query: dict[str, list[tuple[str, float]]] = {}
     for (query, text), score in scores.items():  # in the order in which the peer found them, nearest first

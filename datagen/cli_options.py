@@ -167,7 +167,12 @@ Teacher = Annotated[
 ]
 Reranker = Annotated[
     str | None,
-    _option("--reranker", _MODELS, "maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none.", "maxsim"),
+    _option(
+        "--reranker",
+        _MODELS,
+        "maxsim, hub id or folder (a cross-encoder, or an LLM that says yes or no), vllm:MODEL, or none.",
+        "maxsim",
+    ),
 ]
 QueryPrompt = Annotated[str | None, _option("--query-prompt", _MODELS, "Put before each query.", "the model's own")]
 DocumentPrompt = Annotated[

@@ -128,7 +128,9 @@ class DenoiseConfig(Settings):
     dtype: Dtype = Field(default="auto", description="auto: bfloat16 where the processor has it, else float32")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps …")
     max_tokens: int | None = Field(default=None, ge=8, description="cut longer texts (default: the model's own limit)")
-    batch_tokens: int = Field(default=8192, ge=256, description="padded tokens in one batch; a GPU takes more")
+    batch_tokens: int | None = Field(
+        default=None, ge=256, description="padded tokens in one batch (default: 2,048 on processors, else 16,384)"
+    )
     round_size: int | None = Field(
         default=None, ge=1, description="candidates scored a query and round (default: by reranker)"
     )

@@ -15,7 +15,7 @@ from datagen.backends.devices import choose_devices, choose_dtype
 from datagen.backends.protocols import Float32, RerankPairs, TokenUsage
 from datagen.backends.st_batches import Batch, Part, cut_batches
 from datagen.backends.st_lanes import Lanes
-from datagen.backends.st_model import explaining_load, explaining_memory, to_device
+from datagen.backends.st_model import choose_batch_tokens, explaining_load, explaining_memory, to_device
 from datagen.config import DenoiseConfig
 from datagen.errors import ModelLoadError
 
@@ -29,7 +29,7 @@ class CrossEncoderReranker:
     def __init__(self, models: Sequence[CrossEncoder], settings: DenoiseConfig) -> None:
         """Keep a loaded model, once for each device; see `load_cross_encoder`."""
         self._model = models[0]
-        self._settings = settings
+        self._batch_tokens = choose_batch_tokens(settings.batch_tokens, self._model.device)
         self._lanes = Lanes(models, self._model.device, several_callers=not settings.trust_remote_code)
         self._whole_predict = threading.Lock()
         self.usage = TokenUsage()
@@ -39,12 +39,12 @@ class CrossEncoderReranker:
         if not len(pairs):
             return np.empty(0, np.float32)
         part = Part(pairs.texts(), np.empty(len(pairs), np.float32), len(pairs))
-        cut = functools.partial(cut_batches, tokenise=self._model.preprocess, budget=self._settings.batch_tokens)
+        cut = functools.partial(cut_batches, tokenise=self._model.preprocess, budget=self._batch_tokens)
         (filled,) = self._lanes.fill([part], cut, self._compute, self.usage)
         return filled.found
 
     def _compute(self, model: CrossEncoder, batch: Batch) -> Float32:
-        with explaining_memory("denoise.batch_tokens", self._settings.batch_tokens):
+        with explaining_memory("denoise.batch_tokens", self._batch_tokens):
             if batch.features is None:
                 return self._predict(batch)
             with torch.inference_mode():

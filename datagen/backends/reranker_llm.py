@@ -20,7 +20,7 @@ from datagen.backends.protocols import Float32, RerankPairs, TokenUsage
 from datagen.backends.rerank_prompts import AnswerTokens, RerankPrompts
 from datagen.backends.st_batches import Batch, Features, Part, cut_batches
 from datagen.backends.st_lanes import Lanes
-from datagen.backends.st_model import explaining_load, explaining_memory, to_device
+from datagen.backends.st_model import choose_batch_tokens, explaining_load, explaining_memory, to_device
 from datagen.config import DenoiseConfig
 
 _LONGEST = 8192
@@ -32,10 +32,15 @@ class LLMReranker:
     scale = "logit"
     round_size = 8
 
-    def __init__(self, models: Sequence[Any], prompts: RerankPrompts, settings: DenoiseConfig) -> None:  # Any: causal LMs
+    def __init__(
+        self,
+        models: Sequence[Any],  # Any: causal LMs
+        prompts: RerankPrompts,
+        settings: DenoiseConfig,
+    ) -> None:
         """Keep a loaded model, once for each device; see `load_llm_reranker`."""
         self._prompts = prompts
-        self._settings = settings
+        self._batch_tokens = choose_batch_tokens(settings.batch_tokens, models[0].device)
         self._lanes = Lanes(models, models[0].device, several_callers=not settings.trust_remote_code)
         self.usage = TokenUsage()
 
@@ -44,7 +49,7 @@ class LLMReranker:
         if not len(pairs):
             return np.empty(0, np.float32)
         part = Part(pairs.texts(), np.empty(len(pairs), np.float32), len(pairs))
-        cut = functools.partial(cut_batches, tokenise=self._tokenise, budget=self._settings.batch_tokens)
+        cut = functools.partial(cut_batches, tokenise=self._tokenise, budget=self._batch_tokens)
         (filled,) = self._lanes.fill([part], cut, self._compute, self.usage)
         return filled.found
 
@@ -59,7 +64,7 @@ class LLMReranker:
         return {"input_ids": ids, "attention_mask": mask}
 
     def _compute(self, model: Any, batch: Batch) -> Float32:  # Any: a causal LM
-        with explaining_memory("denoise.batch_tokens", self._settings.batch_tokens), torch.inference_mode():
+        with explaining_memory("denoise.batch_tokens", self._batch_tokens), torch.inference_mode():
             features = to_device(batch.features or {}, model.device)
             places = (features["attention_mask"].cumsum(1) - 1).clamp(min=0)
             logits = model(**features, position_ids=places, logits_to_keep=1, use_cache=False).logits[:, -1].float()

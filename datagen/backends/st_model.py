@@ -18,6 +18,8 @@ from datagen.backends.protocols import Int64, TokenUsage
 from datagen.config import Backend, DenoiseConfig, Dtype, TeacherConfig
 from datagen.errors import BackendError, ModelLoadError, first_line
 
+_BATCH_TOKENS = {"cpu": 2048}
+_BATCH_TOKENS_ELSEWHERE = 16_384
 _OPENVINO_TYPES: dict[Dtype, str] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
@@ -51,6 +53,11 @@ def _model_settings(backend: Backend, dtype: Dtype, device: torch.device) -> dic
     if backend == "openvino" and dtype != "auto":
         return {"ov_config": {"INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[dtype]}}
     return {}
+
+
+def choose_batch_tokens(named: int | None, device: torch.device) -> int:
+    """Padded tokens in one batch: what the settings say, else what suits the device."""
+    return named or _BATCH_TOKENS.get(device.type, _BATCH_TOKENS_ELSEWHERE)
 
 
 @contextlib.contextmanager

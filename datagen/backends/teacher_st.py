@@ -15,11 +15,8 @@ from datagen.backends.devices import choose_devices
 from datagen.backends.protocols import Float32, Role, TokenUsage
 from datagen.backends.st_batches import Batch, Part, cut_batches, prompt_of
 from datagen.backends.st_lanes import Lanes
-from datagen.backends.st_model import explaining_memory, load_st_model, to_device
+from datagen.backends.st_model import choose_batch_tokens, explaining_memory, load_st_model, to_device
 from datagen.config import TeacherConfig
-
-_BATCH_TOKENS = {"cpu": 2048}
-_BATCH_TOKENS_ELSEWHERE = 16_384
 
 
 class SentenceTransformerTeacher:
@@ -43,8 +40,7 @@ class SentenceTransformerTeacher:
     @property
     def batch_tokens(self) -> int:
         """Padded tokens in one batch: what the settings say, else what suits the device."""
-        by_device = _BATCH_TOKENS.get(self._model.device.type, _BATCH_TOKENS_ELSEWHERE)
-        return self._settings.batch_tokens or by_device
+        return choose_batch_tokens(self._settings.batch_tokens, self._model.device)
 
     def encode(self, texts: Sequence[str], role: Role) -> Float32:
         """Vectors of the texts, float32 (n, dim), rows of unit length, in the order of the texts."""

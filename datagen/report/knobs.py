@@ -61,7 +61,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "margin": ("scores too close to the positive, or above it", "--margin, --margin-policy"),
     "repeated_text": ("says the same as a better candidate", ""),
-    "reranker": ("the reranker finds it too close to the positive", "denoise.margin, --reranker none"),
+    "reranker": (
+        "the reranker finds it too close to the positive",
+        "denoise.margin, denoise.max_overruled, --reranker none",
+    ),
     "promoted": ("both scorers put it above the positive", "denoise.promote_depth, denoise.promote_margin"),
 }
 """Reason to what it means and the setting that changes it ("" where none should)."""

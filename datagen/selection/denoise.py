@@ -42,7 +42,7 @@ class RerankerScale:
         return np.searchsorted(self.positives, scores, side="right").astype(np.int64)
 
     def scores(self, places: Float64 | float) -> Float64:
-        """The scores of the positives in these places, counted from 1 and rounded up; those beyond are the outermost."""
+        """The scores of the positives in these places, counted from 1, rounded up; beyond the ends, the outermost."""
         whole = np.ceil(np.asarray(places) - _ROUNDING).astype(np.int64)
         return self.positives[np.clip(whole, 1, len(self.positives)) - 1]
 
@@ -84,7 +84,7 @@ def reranker_limits(
     return below, np.where(tellable, above, np.inf)
 
 
-def spare_share(asked_scores: Float64, starts: Int64, max_overruled: float) -> Float64:
+def spared_limits(asked_scores: Float64, starts: Int64, max_overruled: float) -> Float64:
     """The score up to which candidates stay whatever the positive says, (n_queries,).
 
     At most the share `max_overruled` of a query's candidates may lie above it; -inf where that is all of them.

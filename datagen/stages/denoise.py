@@ -34,7 +34,7 @@ from datagen.selection.denoise import (
     measure_scale,
     middle_scores,
     reranker_limits,
-    spare_share,
+    spared_limits,
 )
 from datagen.selection.select import choose_top
 from datagen.stages.base import Work
@@ -251,7 +251,7 @@ def _score_in_rounds(unit: Unit, desk: Desk, below: Float64) -> Float64:
     """
     while (todo := unit.next_round(below)).any():
         unit.score(todo)
-    spared = spare_share(*unit.asked(), desk.config.max_overruled)
+    spared = spared_limits(*unit.asked(), desk.config.max_overruled)
     return np.where(unit.lacking(below), np.fmax(below, spared), below)
 
 

@@ -45,7 +45,7 @@ def test_each_pair_is_tokenised_once_and_its_tokens_are_counted(folder: Path, mo
         return features
 
     monkeypatch.setattr(model, "preprocess", note)
-    reranker = CrossEncoderReranker([model], ON_PROCESSOR)
+    reranker = CrossEncoderReranker([model], ON_PROCESSOR.model_copy(update={"batch_tokens": 256}))
     reranker.score(PAIRS)
     assert sorted(seen) == sorted(PAIRS.texts())
     assert reranker.usage.tokens == sum(read)

@@ -81,7 +81,7 @@ def test_marks_of_a_chat_in_a_text_are_defused(tokenizer: Any) -> None:  # Any: 
     assert ids.count(tokenizer.convert_tokens_to_ids("<|assistant|>")) == 1
 
 
-def test_a_model_without_a_chat_template_reads_plain_text(tokenizer: Any, folder: Path) -> None:  # Any: of transformers
+def test_a_model_without_a_chat_template_reads_plain_text(folder: Path) -> None:
     plain = AutoTokenizer.from_pretrained(folder)
     plain.chat_template = None
     (ids,) = RerankPrompts(plain, LLMRerankerConfig(**ANSWERS), 1024).encode([("why", "so")])
@@ -116,16 +116,15 @@ def test_answers_of_several_tokens_are_named(tokenizer: Any) -> None:  # Any: of
     ("user", "words"),
     [
         pytest.param(None, "has no user.j2", id="no file"),
-        pytest.param("{{ passage }}", "uses passage, which will have no value", id="unknown variable"),
+        pytest.param("{{ passage }}", "uses 'passage', which will have no value", id="unknown variable"),
         pytest.param("{{ document }} {{ query }}", "must show the query and, after it, the document", id="other order"),
         pytest.param("{{ query }}", "must show the query and, after it, the document", id="no document"),
         pytest.param("{{ query }} {{ document.x() }}", "fails with", id="fails"),
         pytest.param("word " * 2000 + "{{ query }} {{ document }}", "the prompt alone fills 1024 tokens", id="long"),
     ],
 )
-def test_templates_that_cannot_be_used_are_named(
-    tokenizer: Any, tmp_path: Path, user: str | None, words: str  # Any: of transformers
-) -> None:
+def test_templates_that_cannot_be_used_are_named(folder: Path, tmp_path: Path, user: str | None, words: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     if user is not None:
         (tmp_path / "user.j2").write_text(user)
     with pytest.raises(ConfigError, match=words):
@@ -135,7 +134,8 @@ def test_templates_that_cannot_be_used_are_named(
 def test_the_registry_tells_the_kind_from_the_files(folder: Path, tmp_path: Path) -> None:
     registry = _registry(tmp_path, reranker=str(folder), llm=ANSWERS)
     assert isinstance(registry.reranker(), LLMReranker)
-    assert registry.reranker_identity() == _registry(tmp_path, reranker=f"llm:{folder}", llm=ANSWERS).reranker_identity()
+    named = _registry(tmp_path, reranker=f"llm:{folder}", llm=ANSWERS)
+    assert registry.reranker_identity() == named.reranker_identity()
 
 
 def test_what_the_model_is_asked_is_part_of_its_identity(folder: Path, tmp_path: Path) -> None:

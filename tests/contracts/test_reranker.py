@@ -13,6 +13,7 @@ from datagen.backends.reranker_ce import load_cross_encoder
 from datagen.backends.reranker_llm import load_llm_reranker
 from datagen.backends.reranker_maxsim import load_maxsim
 from datagen.config import DenoiseConfig
+from datagen.config_rerank import LLMRerankerConfig
 from datagen.testing import OverlapReranker
 from tests.support.tiny_llama import save_tiny_llama
 
@@ -26,7 +27,7 @@ def reranker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     if request.param == "llm":
         folder = tmp_path_factory.mktemp("tiny-llama")
         save_tiny_llama(folder)
-        return load_llm_reranker(folder, DenoiseConfig(dtype="float32", llm={"yes": "y", "no": "n"}))  # type: ignore[arg-type]
+        return load_llm_reranker(folder, DenoiseConfig(dtype="float32", llm=LLMRerankerConfig(yes="y", no="n")))
     if request.param == "overlap":
         return OverlapReranker(DenoiseConfig())
     if request.param == "maxsim":

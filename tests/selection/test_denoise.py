@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagen.selection.arrays import Float64
-from datagen.selection.denoise import DenoiseRule, measure_scale, middle_scores, reranker_limits, spare_share
+from datagen.selection.denoise import DenoiseRule, measure_scale, middle_scores, reranker_limits, spared_limits
 
 POSITIVES = np.arange(1.0, 11.0)
 ONE_EACH = np.arange(11)
@@ -72,9 +72,9 @@ def test_the_middle_of_several_positives_is_one_of_them() -> None:
         pytest.param(1.0, [-np.inf, -np.inf, -np.inf], id="all"),
     ],
 )
-def test_a_share_of_the_first_candidates_stays(share: float, expected: list[float]) -> None:
-    first = np.array([3.0, 1.0, 4.0, 2.0, 9.0])
-    assert spare_share(first, np.array([0, 4, 5, 5]), share).tolist() == expected
+def test_a_share_of_the_candidates_stays(share: float, expected: list[float]) -> None:
+    asked = np.array([3.0, 1.0, 4.0, 2.0, 9.0])
+    assert spared_limits(asked, np.array([0, 4, 5, 5]), share).tolist() == expected
 
 
 INCREASING: dict[str, Callable[[Float64], Float64]] = {
@@ -104,7 +104,7 @@ def _verdicts(positives: Float64, candidates: Float64, numbers: tuple[float, ...
     starts = np.arange(0, len(positives) + 2, 2).clip(max=len(positives))
     scale = measure_scale(middle_scores(positives, starts)[: (len(positives) + 1) // 2])
     below, above = reranker_limits(DenoiseRule(*numbers[:3]), scale, positives, starts)
-    spared = spare_share(candidates, np.array([0, len(candidates)]), numbers[3])
+    spared = spared_limits(candidates, np.array([0, len(candidates)]), numbers[3])
     limits = np.fmax(below, spared)
     return [
         ["positive" if score >= high else "negative" if score <= low else "ignored" for score in candidates]

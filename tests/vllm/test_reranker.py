@@ -12,13 +12,14 @@ import pytest
 from datagen.backends.protocols import RerankPairs
 from datagen.backends.rerank_prompts import RerankPrompts
 from datagen.config import DenoiseConfig, build_config
+from datagen.config_rerank import LLMRerankerConfig
 from datagen.errors import ConfigError
 from tests.support.tiny_llama import ENGINE
 
 if TYPE_CHECKING:
     from datagen.backends.reranker_vllm import VLLMReranker
 
-SETTINGS = DenoiseConfig(dtype="float32", llm={"yes": "y", "no": "n", "engine": ENGINE})  # type: ignore[arg-type]
+SETTINGS = DenoiseConfig(dtype="float32", llm=LLMRerankerConfig(yes="y", no="n", engine=ENGINE))
 PAIRS = RerankPairs(
     ["what raises the risk of stroke", "what does the liver make"],
     ["Hypertension raises the risk of stroke.", "The liver makes bile. " * 100, "A song about rain."],
@@ -60,7 +61,7 @@ def test_no_pairs_are_no_question(reranker: VLLMReranker) -> None:
 def test_an_argument_that_the_engine_does_not_have_is_named(tiny_model: Path) -> None:
     from datagen.backends.reranker_vllm import load_vllm_reranker
 
-    wrong = DenoiseConfig(llm={"engine": {"max_length": 8}})  # type: ignore[arg-type]
+    wrong = DenoiseConfig(llm=LLMRerankerConfig(engine={"max_length": 8}))
     with pytest.raises(ConfigError, match=r"denoise\.llm\.engine holds 'max_length'"):
         load_vllm_reranker(tiny_model, wrong)
 

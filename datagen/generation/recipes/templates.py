@@ -43,9 +43,8 @@ def fenced(text: str, tag: str) -> str:
     A text that holds such a tag itself gets one with a number that it cannot have guessed.
     """
     plain = defused(text)
-    if "<" in plain:
-        if re.search(rf"<\s*/?\s*{re.escape(tag)}", plain, re.IGNORECASE):
-            tag = f"{tag}-{digest(plain, size=4).hex()}"
+    if "<" in plain and re.search(rf"<\s*/?\s*{re.escape(tag)}", plain, re.IGNORECASE):
+        tag = f"{tag}-{digest(plain, size=4).hex()}"
     return f"<{tag}>\n{plain}\n</{tag}>"
 
 
