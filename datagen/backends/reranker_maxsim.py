@@ -47,6 +47,8 @@ class MaxSimReranker:
 
         The token vectors of `pairs.queries` are kept until another sequence of queries comes.
         """
+        if not len(pairs):
+            return np.empty(0, np.float32)
         if self._query_tokens is None or pairs.queries is not self._queries:
             self._query_tokens = self._embed_queries(pairs.queries)
             self._queries = pairs.queries
