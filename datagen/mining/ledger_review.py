@@ -22,7 +22,7 @@ from datagen.errors import InputError, RunFolderError
 from datagen.mining.lineup import choice_rule, denoise_rule, number_queries, pair_keys
 from datagen.mining.miner import candidates_wanted, first_depths, last_depth, margin_rule
 from datagen.run_folder import RunFolder
-from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, quantile_per_row, starts_of
+from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, index_in_row, quantile_per_row, starts_of
 from datagen.selection.choice import Eligible, choose_first, line_up
 from datagen.selection.denoise import measure_scale, middle_scores, reranker_limits
 from datagen.selection.hubs import choose_within, claims
@@ -124,6 +124,7 @@ class Review:
         keys = self.keys[places] if drawn else np.empty(0, np.uint64)
         line = line_up(choice_rule(config.mine), Eligible(rows, self.ledger.n_rows, scores, self.anchors, keys))
         if self.reranked:
+            line = line.take(np.flatnonzero(index_in_row(line.rows) < candidates_wanted(config)))
             seen = places[line.places]
             ready = made_ready(line, self.doubted[seen], self.scored[seen], config.mine.choice.reserve)
             line = line.take(np.flatnonzero(ready))
