@@ -74,7 +74,7 @@ class CountingEncoder:
         """What the model predicts."""
         found = self.model.predict(inputs, **options)
         self.pairs += len(inputs)
-        self.scores.update(zip(map(tuple, inputs), found.tolist(), strict=True))
+        self.scores.update(zip(((query, text) for query, text in inputs), found.tolist(), strict=True))
         return found
 
     def note_features(self) -> None:
@@ -161,7 +161,7 @@ def _peer(judged: JudgedSet, base: Path, arguments: argparse.Namespace) -> tuple
             "positive": [judged.documents[shown_positive(query, judged.relevant[query])] for query in queries],
         }
     )
-    common = {
+    common: dict[str, Any] = {  # Any: arguments of many types
         "corpus": list(judged.documents.values()),
         "num_negatives": NEGATIVES,
         "range_max": DEPTH - 1,
@@ -171,7 +171,7 @@ def _peer(judged: JudgedSet, base: Path, arguments: argparse.Namespace) -> tuple
     }
     mine_hard_negatives(data, teacher, **common)  # for the vectors, which it keeps
     found: list[Dataset] = []
-    reranked = {**common, "cross_encoder": encoder, "relative_margin": 0.0}
+    reranked: dict[str, Any] = {**common, "cross_encoder": encoder, "relative_margin": 0.0}  # Any: as above
     seconds, cpu_seconds = _timed(lambda: found.append(mine_hard_negatives(data, teacher, **reranked)))
     handed = list(zip(found[0]["anchor"], found[0]["negative"], strict=True))
     return Cost(len(handed), encoder.pairs, encoder.usage, seconds, cpu_seconds), encoder.scores, handed

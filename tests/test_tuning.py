@@ -211,7 +211,7 @@ def test_candidates_scored_for_promotion_are_doubted_where_a_looser_margin_lets_
     above = (
         ledger.with_row_index("place").join(scored, on=["query_id", "doc_id"], how="semi").join(known, on="query_id")
     )
-    above = above.filter(pl.col("reranker_score") > pl.col("own"))
+    above = above.filter(pl.col("reranker_score") >= pl.col("own"))
     assert len(above)
     assert review.doubted[above["place"].to_numpy()].mean() > 0.8
     assert _decided(path)[0] == _negatives(path)

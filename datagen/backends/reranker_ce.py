@@ -88,4 +88,5 @@ def _load(folder: Path, settings: DenoiseConfig, device: torch.device) -> CrossE
             model_kwargs={"dtype": choose_dtype(settings.dtype, device)},
             trust_remote_code=settings.trust_remote_code,
         )
-    return model.eval()
+    model.eval()
+    return model

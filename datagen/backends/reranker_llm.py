@@ -99,14 +99,17 @@ def load_llm_reranker(folder: Path, settings: DenoiseConfig) -> LLMReranker:
     trust = settings.trust_remote_code
     with explaining_load(folder, "a causal language model that transformers can load"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-        loaded = [
-            AutoModelForCausalLM.from_pretrained(
-                folder, dtype=choose_dtype(settings.dtype, device), trust_remote_code=trust
-            ).to(device)
-            for device in choose_devices(settings.device)
-        ]
+        loaded = [_load(folder, settings, device) for device in choose_devices(settings.device)]
     positions = getattr(loaded[0].config, "max_position_embeddings", _LONGEST)
     prompts = RerankPrompts(tokenizer, settings.llm, min(settings.max_tokens or _LONGEST, positions))
     for model in loaded:
         model.set_output_embeddings(AnswerHead(model.get_output_embeddings(), prompts.answers))
     return LLMReranker([model.eval() for model in loaded], prompts, settings)
+
+
+def _load(folder: Path, settings: DenoiseConfig, device: torch.device) -> Any:  # Any: a causal LM
+    dtype = choose_dtype(settings.dtype, device)
+    model: Any = AutoModelForCausalLM.from_pretrained(  # Any: a causal LM
+        folder, dtype=dtype, trust_remote_code=settings.trust_remote_code
+    )
+    return model.to(device)

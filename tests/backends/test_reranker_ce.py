@@ -92,9 +92,9 @@ def _save(folder: Path, outputs: int) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        num_labels=outputs,
         initializer_range=0.5,
     )
+    config.num_labels = outputs
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -19,7 +19,7 @@ from datagen.config_rerank import LLMRerankerConfig
 from datagen.errors import ConfigError, ModelLoadError
 from tests.support.tiny_llama import save_tiny_llama
 
-ANSWERS = {"yes": "y", "no": "n"}
+ANSWERS: dict[str, Any] = {"yes": "y", "no": "n"}  # Any: settings not yet validated
 PAIRS = RerankPairs(
     ["what is a fox", "why"],
     ["Hypertension raises the risk.", "A song " * 80, "", "liver " * 400],
@@ -82,14 +82,14 @@ def test_marks_of_a_chat_in_a_text_are_defused(tokenizer: Any) -> None:  # Any: 
 
 
 def test_a_model_without_a_chat_template_reads_plain_text(folder: Path) -> None:
-    plain = AutoTokenizer.from_pretrained(folder)
+    plain: Any = AutoTokenizer.from_pretrained(folder)  # Any: of transformers
     plain.chat_template = None
     (ids,) = RerankPrompts(plain, LLMRerankerConfig(**ANSWERS), 1024).encode([("why", "so")])
     assert plain.decode(ids).endswith("<Query>: why\n<Document>: so\n")
 
 
 def test_a_template_that_knows_no_system_gets_its_words_before_the_users(folder: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)  # Any: of transformers
     tokenizer.chat_template = (
         "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
         "[{{ message.content }}]{% endfor %}"
@@ -101,7 +101,7 @@ def test_a_template_that_knows_no_system_gets_its_words_before_the_users(folder:
 
 
 def test_a_template_that_hides_what_is_said_is_refused(folder: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)  # Any: of transformers
     tokenizer.chat_template = "hello"
     with pytest.raises(ModelLoadError, match="does not show what the user says"):
         RerankPrompts(tokenizer, LLMRerankerConfig(**ANSWERS), 1024)
@@ -124,7 +124,7 @@ def test_answers_of_several_tokens_are_named(tokenizer: Any) -> None:  # Any: of
     ],
 )
 def test_templates_that_cannot_be_used_are_named(folder: Path, tmp_path: Path, user: str | None, words: str) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)  # Any: of transformers
     if user is not None:
         (tmp_path / "user.j2").write_text(user)
     with pytest.raises(ConfigError, match=words):
