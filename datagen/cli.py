@@ -12,7 +12,7 @@ import typer
 
 from datagen import cli_judge_options as judge_options
 from datagen import cli_options as options
-from datagen.cli_base import run_config, speaking
+from datagen.cli_base import read_times, run_config, speaking
 from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
 from datagen.cli_report import write_report
@@ -198,7 +198,7 @@ def retry(
         from datagen.earlier_runs import read_earlier
 
         config = read_earlier(run, options.read_given(ctx))
-        rule = RetryRule(reason=reason, max_tokens=options.read_times(longer))
+        rule = RetryRule(reason=reason, max_tokens=read_times(longer))
         rules = (*config.generate.retries, rule)
         generate = config.generate.model_copy(update={"retries": rules})
         run_config(config.model_copy(update={"generate": generate}), quiet=quiet)

@@ -1,11 +1,19 @@
-"""The options of `datagen mine-negatives` for judges and known positives; which settings they fill: `cli_options`."""
+"""The options of `datagen mine-negatives` for judges and known positives, and the settings that they fill."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+JUDGE_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "judges": ("judge.judges",),
+    "judge_budget": ("judge.budget",),
+    "judge_mode": ("judge.mode",),
+    "judge_max_cost": ("judge.max_cost",),
+    "check_positives": ("verify.check_positives",),
+}
 _PANEL = "Judges, and known positives"
 
 Judges = Annotated[

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-MOST_TIMES = 64
+from datagen.cli_judge_options import JUDGE_SETTINGS
+
 _N_TIERS = 3
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -80,11 +81,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "confidence": ("calibration.confidence",),
     "labels": ("calibration.labels",),
     "labels_complete": ("calibration.labels_complete",),
-    "judges": ("judge.judges",),
-    "judge_budget": ("judge.budget",),
-    "judge_mode": ("judge.mode",),
-    "judge_max_cost": ("judge.max_cost",),
-    "check_positives": ("verify.check_positives",),
+    **JUDGE_SETTINGS,
 }
 """Which settings an option of a command fills."""
 
@@ -386,22 +383,3 @@ def _nest(setting: str, value: object) -> dict[str, Any]:  # Any: settings not y
     for part in reversed(setting.split(".")):
         value = {part: value}
     return dict(value) if isinstance(value, dict) else {}
-
-
-def read_times(text: str) -> float:
-    """The number of `2x`.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    from datagen.errors import ConfigError
-
-    try:
-        times = float(text.removesuffix("x"))
-    except ValueError:
-        times = 0.0
-    if not 1 <= times <= MOST_TIMES:
-        raise ConfigError(
-            f"--max-tokens {text!r} must say how many times as long, from 1x to {MOST_TIMES}x, such as 2x"
-        )
-    return times

@@ -23,8 +23,8 @@ PROMISED = (
     "--margin --positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
     "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set "
-    "--max-false-negatives --confidence --labels --labels-complete "
-    "--also-teacher --sources --dims --index --min-recall --memory "
+    "--max-false-negatives --confidence --labels --labels-complete --also-teacher --sources --dims --index "
+    "--min-recall --memory "
     "--judge --llm --judge-budget --judge-mode --max-cost --check-positives --base-url --max-in-flight"
 )
 NO_DEFAULT = ("None", "False", "required", "()", "{}")

@@ -41,8 +41,9 @@ from datagen.selection.select import NO_CANDIDATES, Candidates
 from datagen.sources import load_labels
 from datagen.vectors import TextVectors, open_vectors
 
-_DOUBTS = ("round_trip", "inconsistent_positive")
 _PAIR = ("query_id", "doc_id")
+_DOUBTS = ("round_trip", "inconsistent_positive")
+"""Reasons for which the stage `verify` sets a positive aside."""
 
 
 class RunView(Protocol):

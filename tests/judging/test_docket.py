@@ -130,3 +130,9 @@ def test_queries_and_parts_are_numbered_as_one(draw: Draw) -> None:
     docket = draw(_ledger(), budget=QUERIES)
     assert docket["query_id"].n_unique() > QUERIES / 2
     assert (docket["query_id"] == "q" + docket["doc_id"].str.slice(1, 2)).all()
+
+
+def test_a_ledger_without_candidates_has_no_questions(draw: Draw) -> None:
+    docket = draw(_ledger().filter(pl.col("reason") == "known_positive"))
+    assert docket.is_empty()
+    assert docket.schema == draw(_ledger()).schema

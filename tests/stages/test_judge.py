@@ -18,10 +18,9 @@ import pytest
 
 from datagen import pipeline, shards
 from datagen.config import STAGE_ORDER, RunConfig, build_config, merge
-from datagen.errors import BackendError, ConfigError, InputError
+from datagen.errors import BackendError
 from datagen.judging.evidence import judged_labels
 from datagen.report.judged import judge_line
-from datagen.report.knobs import MEANINGS
 from tests.support.llm_server import Server, start_server
 
 Values: TypeAlias = dict[str, Any]  # Any: settings, counts
@@ -379,35 +378,3 @@ def test_a_model_that_is_not_there_stops_the_run_before_anything_is_done(configu
     with pytest.raises(BackendError, match="court"):
         _run(config)
     assert not (config.out / "corpus").exists()
-
-
-@pytest.mark.parametrize(
-    ("judge", "told"),
-    [
-        pytest.param({"judges": []}, "there is nobody to ask", id="nobody"),
-        pytest.param({"budget": 0}, "say with --judge-budget how many", id="no-budget"),
-        pytest.param({"judges": ["extractive"]}, "can judge nothing", id="extractive"),
-        pytest.param({"judges": ["openai:a"] * 2}, "twice", id="the-same-twice"),
-        pytest.param({"judges": ["openai:a", "openai:b", "openai:c"]}, "at most 2", id="three"),
-        pytest.param({"min_grade": 4}, "less than or equal to 3", id="grade"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(configure: Configure, judge: Values, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        configure(judge=judge)
-
-
-def test_stages_without_judge_are_refused_with_a_budget(configure: Configure) -> None:
-    stages = [name for name in STAGE_ORDER if name not in ("brainstorm", "generate", "judge")]
-    with pytest.raises(ConfigError, match="stages lack judge"):
-        configure(stages=stages)
-
-
-def test_a_run_without_judgements_has_no_labels(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no judgements"):
-        judged_labels(tmp_path)
-
-
-@pytest.mark.parametrize("reason", ["judge", "judge_disagreement", "judge_failed", "replaced_positive", "promoted"])
-def test_every_reason_is_explained(reason: str) -> None:
-    assert all(MEANINGS[reason])
