@@ -19,11 +19,13 @@ class Facts:
     """What is known of the rows before the first of them is written.
 
     `scores` says where the scores come from that are written: the teacher, the reranker or, for what was read from
-    other formats, the file; None when none are written. `instructed`: some query has an instruction.
+    other formats, the file; None when none are written. `instructed`: some query has an instruction. `numbers`: where
+    documents are named by their places, `doc_id` and `number`.
     """
 
     scores: Literal["teacher", "reranker", "file"] | None
     instructed: bool
+    numbers: pl.DataFrame | None = None
 
     @property
     def scored(self) -> bool:
@@ -48,9 +50,10 @@ class Table:
     path: str
     shape: Shape
     of: Literal["rows", "documents"] = "rows"
+    separator: str = ""
     header: bool = False
     around: tuple[str, str] = ("", "")
-    config: str = "default"
+    config: str | None = "default"
     needs_scores: bool = False
 
 
@@ -58,9 +61,10 @@ class Table:
 class Format:
     """A format of training data.
 
-    `load` is the line that loads it with its framework. `fixed`: each row has the same number of negatives.
-    `numbered`: documents and queries are named by their places. `finish` adds files that describe the others, given
-    the folder and the names of the splits.
+    `load` is the line that loads it with its framework, OUT being the folder. `negatives`: no row may be without.
+    `fixed`: each row has the same number of them. `numbered`: documents and queries are named by their places.
+    `instructions`: has a place for them. `whole`: tables of documents hold the whole corpus, not only what rows name.
+    `finish` adds files that describe the others, given the folder, where it will stand, and the names of the splits.
     """
 
     name: str
@@ -73,4 +77,11 @@ class Format:
     fixed: bool = False
     scores: Scores = "none"
     numbered: bool = False
-    finish: Callable[[Path, tuple[str, ...]], None] | None = None
+    whole: bool = False
+    instructions: bool = False
+    finish: Callable[[Path, Path, tuple[str, ...]], None] | None = None
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether the texts of documents stand in a table of their own."""
+        return any(table.of == "documents" for table in self.tables)

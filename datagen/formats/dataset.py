@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from datagen.errors import InputError, first_line
+from datagen.errors import InputError, first_line, some_of
 from datagen.sources.columns import hash_documents, hash_texts
 
 DOCUMENT = pl.Struct({"doc_id": pl.String, "text": pl.String, "score": pl.Float64})
@@ -21,6 +22,8 @@ ROWS = pl.Schema(
         "negatives": pl.List(DOCUMENT),
     }
 )
+log = logging.getLogger(__name__)
+
 SIDES = ("positives", "negatives")
 
 
@@ -70,8 +73,8 @@ def explode_lists(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFra
     lists = [_as_list(frame, source).alias(name) for name, source in columns.items()]
     chosen = frame.select(lists).with_row_index("row")
     lengths = [pl.col(name).list.len() for name in columns]
-    unequal = chosen.filter(pl.any_horizontal(length.ne_missing(lengths[0]) for length in lengths[1:]))
-    if len(columns) > 1 and len(unequal):
+    unequal = chosen.filter(pl.any_horizontal(length.ne_missing(lengths[0]) for length in lengths))
+    if len(unequal):
         raise InputError(
             f"row {unequal['row'][0] + 1:,}: the lists {', '.join(map(repr, columns.values()))} differ in length "
             f"({len(unequal):,} such rows): give one score for each text"
@@ -80,6 +83,22 @@ def explode_lists(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFra
         return chosen.filter(lengths[0] > 0).explode(list(columns))
     except pl.exceptions.PolarsError as exc:
         raise InputError(f"the lists {list(columns.values())} do not go together: {first_line(exc)}") from exc
+
+
+def add_texts(documents: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
+    """The documents with the texts (and titles) that the corpus has for their ids; of those it lacks, null.
+
+    Args:
+        documents: `row`, `doc_id`, and `score` where there is one.
+        corpus: `doc_id`, `text`, and `title` where there is one.
+    """
+    known = corpus.with_columns(pl.col("doc_id").cast(pl.String)).unique("doc_id", keep="first", maintain_order=True)
+    named = documents.with_columns(pl.col("doc_id").cast(pl.String))
+    joined = named.join(known, on="doc_id", how="left", maintain_order="left")
+    missing = joined.filter(pl.col("text").is_null())
+    if len(missing):
+        log.warning("%d documents are not in the corpus and left out: %s", len(missing), some_of(missing["doc_id"], 3))
+    return joined
 
 
 def no_documents() -> pl.DataFrame:

@@ -47,5 +47,6 @@ FORMATS = (
         read=_read,
         matches=_matches,
         scores="optional",
+        instructions=True,
     ),
 )

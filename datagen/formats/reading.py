@@ -8,18 +8,28 @@ from pathlib import Path
 import polars as pl
 
 from datagen.errors import InputError, some_of, unknown_choice
-from datagen.formats import flag_embedding, own, sentence_transformers
+from datagen.formats import (
+    beir,
+    contrastors,
+    flag_embedding,
+    nemo,
+    numbered,
+    own,
+    pylate,
+    sentence_transformers,
+    tevatron,
+)
 from datagen.formats.catalog import Format
 from datagen.formats.dataset import ROWS, Dataset, merge_queries
 from datagen.formats.files import look_at
 
-_FAMILIES = (own, flag_embedding, sentence_transformers)
+_FAMILIES = (own, flag_embedding, tevatron, pylate, nemo, contrastors, beir, numbered, sentence_transformers)
 
 FORMATS: dict[str, Format] = {form.name: form for family in _FAMILIES for form in family.FORMATS}
 """All formats, in the order in which a data set is compared with them."""
 
 
-def read_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A002  # the option of that name
+def read_dataset(path: Path, format: str | None = None) -> Dataset:  # the option of that name
     """All rows of a data set, one a query id.
 
     Args:
@@ -35,7 +45,7 @@ def read_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
     return Dataset(merge_queries(pl.concat(frames)), chosen.name, path)
 
 
-def iterate_dataset(path: Path, format: str | None = None) -> Iterator[pl.DataFrame]:  # noqa: A002
+def iterate_dataset(path: Path, format: str | None = None) -> Iterator[pl.DataFrame]:
     """The rows of a data set, in frames of `ROWS`, some at a time where the format allows.
 
     A query stands as often as in the files: triplets are not put together into lists, as `read_dataset` does.

@@ -9,13 +9,12 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from datagen.formats.catalog import Facts, Format, Table
 from datagen.formats.dataset import build_rows, explode_lists, no_documents
 from datagen.formats.files import Look, find_tables, iterate_table
-from datagen.formats.shapes import flatten, pairs_of, with_all_documents
+from datagen.formats.shapes import flatten, triples_of, with_all_documents
 
 _LABELS = ("label", "labels", "score", "scores")
 _PARQUET = "{split}-{number:05d}.parquet"
@@ -23,45 +22,41 @@ _LOAD = 'datasets.load_dataset("parquet", data_dir="OUT", split="train")'
 
 
 def _shape_pairs(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
-    pairs = pairs_of(rows)
-    return pl.DataFrame({"anchor": rows["query"].gather(pairs["row"]), "positive": pairs["text"]})
+    positives = flatten(rows, "positives")
+    return pl.DataFrame({"anchor": rows["query"].gather(positives["row"]), "positive": positives["text"]})
 
 
 def _shape_triplets(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
     """One row for each positive with each negative of a query."""
-    positives, negatives = pairs_of(rows), flatten(rows, "negatives")
-    sizes = rows["negatives"].list.len().to_numpy().astype(np.int64)
-    each = sizes[positives["row"].to_numpy()]
-    positive = np.repeat(np.arange(len(positives)), each)
-    start = (np.cumsum(sizes) - sizes)[positives["row"].to_numpy()]
-    negative = np.repeat(start - (np.cumsum(each) - each), each) + np.arange(len(positive))
+    triples, positives, negatives = triples_of(rows), flatten(rows, "positives"), flatten(rows, "negatives")
     columns = {
-        "anchor": rows["query"].gather(positives["row"].to_numpy()[positive]),
-        "positive": positives["text"].gather(positive),
-        "negative": negatives["text"].gather(negative),
+        "anchor": rows["query"].gather(triples["row"]),
+        "positive": positives["text"].gather(triples["positive"]),
+        "negative": negatives["text"].gather(triples["negative"]),
     }
-    if not facts.scored:
-        return pl.DataFrame(columns)
-    columns |= {"one": positives["score"].gather(positive), "other": negatives["score"].gather(negative)}
-    scores = pl.concat_list("one", "other").cast(pl.List(pl.Float32)).alias("scores")
-    return pl.DataFrame(columns).select("anchor", "positive", "negative", scores)
+    if facts.scored:
+        scores = [positives["score"].gather(triples["positive"]), negatives["score"].gather(triples["negative"])]
+        columns["scores"] = _as_scores(scores)
+    return pl.DataFrame(columns)
 
 
 def _shape_tuples(rows: pl.DataFrame, facts: Facts, anchor: str = "anchor") -> pl.DataFrame:
     """One row for each positive of a query, with all negatives, of which every query has the same number."""
-    positives, negatives = pairs_of(rows), flatten(rows, "negatives")
+    positives, negatives = flatten(rows, "positives"), flatten(rows, "negatives")
     width = len(negatives) // max(1, len(rows))
-    owner = positives["row"].to_numpy().astype(np.int64)
+    owner = positives["row"].to_numpy()
+    places = [owner * width + place for place in range(width)]
     columns = {anchor: rows["query"].gather(owner), "positive": positives["text"]}
-    for place in range(width):
-        columns[f"negative_{place + 1}"] = negatives["text"].gather(owner * width + place)
-    frame = pl.DataFrame(columns)
-    if not facts.scored:
-        return frame
-    scores = [positives["score"].alias("0")]
-    scores += [negatives["score"].gather(owner * width + place).alias(str(place + 1)) for place in range(width)]
-    listed = pl.DataFrame(scores).select(pl.concat_list(pl.all()).cast(pl.List(pl.Float32)).alias("scores"))
-    return frame.with_columns(listed["scores"])
+    columns |= {f"negative_{n}": negatives["text"].gather(place) for n, place in enumerate(places, start=1)}
+    if facts.scored:
+        columns["scores"] = _as_scores([positives["score"], *(negatives["score"].gather(place) for place in places)])
+    return pl.DataFrame(columns)
+
+
+def _as_scores(columns: list[pl.Series]) -> pl.Series:
+    """One list of 32-bit scores a row."""
+    frame = pl.DataFrame([column.alias(str(place)) for place, column in enumerate(columns)])
+    return frame.select(pl.concat_list(pl.all().cast(pl.Float32)).alias("scores"))["scores"]
 
 
 def _shape_labeled_pairs(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
@@ -81,7 +76,7 @@ def _shape_labeled_lists(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
 
 
 def _from_0_to_1(facts: Facts) -> pl.Expr:
-    """Scores of single pairs as losses want them: cosines below 0 become 0, logits of a reranker go through a sigmoid."""
+    """Scores of pairs as losses want them: cosines below 0 become 0, logits of a reranker go through a sigmoid."""
     score = pl.col("documents").struct.field("score").cast(pl.Float32)
     return 1 / (1 + (-score).exp()) if facts.scores == "reranker" else score.clip(0, 1)
 
