@@ -12,6 +12,7 @@ import typer
 
 from datagen import cli_options as options
 from datagen.cli_base import run_config, speaking
+from datagen.cli_export import export_run
 from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
 
@@ -310,6 +311,7 @@ def tunerun_config(
 
 
 app.command("inspect")(inspect_run)
+app.command("export")(export_run)
 
 
 @app.command("doctor")

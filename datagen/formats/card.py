@@ -25,15 +25,15 @@ _MEANINGS = {
 
 def describe_export(form: Format, options: ExportOptions, done: Exported, scores: str | None) -> str:
     """The card as Markdown."""
-    load = form.load.replace("OUT", str(done.path.resolve()))
+    configs = _configs(form, tuple(options.split))
+    front = f"---\n{yaml.safe_dump(configs, sort_keys=False)}---\n" if configs else ""
     lines = [f"- {split}: {queries:,} queries" for split, queries in done.queries.items()]
     lines += [f"- {number:,} {_MEANINGS.get(what, what)}" for what, number in done.lost.items()]
     lines += [f"- scores: {scores}"] if scores else []
     wanted = "all" if options.num_negatives is None else options.num_negatives
     return (
-        f"---\n{yaml.safe_dump(_configs(form, tuple(options.split)), sort_keys=False)}---\n"
-        f"# {form.name}\n\nWritten by `datagen export` {__version__}: {form.description}.\n\n"
-        f"    {load}\n\n" + "\n".join(lines) + "\n\n"
+        f"{front}# {form.name}\n\nWritten by `datagen export` {__version__}: {form.description}.\n\n"
+        f"To load it, with this folder for OUT:\n\n    {form.load}\n\n" + "\n".join(lines) + "\n\n"
         f"Negatives of a query: {wanted}; of those short of that: {options.short}. Seed of the split: {options.seed}.\n"
     )
 

@@ -62,8 +62,8 @@ class Fitting:
             return rows
         if self.short == "error":
             raise InputError(
-                f"{len(left):,} of {len(rows):,} queries are {reason.replace('_', ' ')} that {self.form.name} can use, "
-                f"such as {some_of(left['query_id'].head(3))}: --short pad or drop leaves them out"
+                f"the query {left['query_id'][0]!r} is {reason.replace('_', ' ')}: --short pad repeats what negatives "
+                "a query has, --short drop leaves it out"
             )
         log.info("left out, %s: %s", reason.replace("_", " "), some_of(left["query_id"]))
         self._count(f"left_out_{reason}", len(left))

@@ -100,8 +100,8 @@ def _is_by_id(look: Look) -> bool:
     file = look.path if look.path.is_file() else next(iter(find_tables(look.path)), None)
     if file is None or file.suffix != ".json":
         return False
-    start = file.open("rb").read(4096).replace(b" ", b"")
-    return b'"corpus":[' in start
+    with file.open("rb") as start:
+        return b'"corpus":[' in start.read(4096).replace(b" ", b"")
 
 
 def _is_inline(look: Look) -> bool:
