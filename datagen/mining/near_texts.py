@@ -85,7 +85,7 @@ def sign_texts(texts: pl.Series) -> Signatures:
     return np.array(digests.to_rows(), np.uint64).reshape(-1, VALUES).astype(np.uint16)
 
 
-def hash_shingles(texts: pl.Series) -> tuple[UInt64, UInt64]:
+def hash_shingles(texts: pl.Series, width: int = WIDTH) -> tuple[UInt64, UInt64]:
     """A hash of 64 bits of each shingle of the texts, text after text, and where each text's begin, (n_texts + 1,).
 
     A shingle's hash is that of its letters, the single spaces between its words among them: the difference of two
@@ -98,8 +98,8 @@ def hash_shingles(texts: pl.Series) -> tuple[UInt64, UInt64]:
     begins, ends = np.r_[0, gaps + 1], np.r_[gaps, len(letters)]
     text = np.r_[0, np.cumsum(letters[gaps] == _LINE)]
     bounds = np.searchsorted(text, np.arange(len(texts) + 1))
-    last = np.minimum(np.arange(len(begins)) + WIDTH, bounds[1:][text]) - 1
-    whole = (last - np.arange(len(begins)) == WIDTH - 1) | (np.arange(len(begins)) == bounds[:-1][text])
+    last = np.minimum(np.arange(len(begins)) + width, bounds[1:][text]) - 1
+    whole = (last - np.arange(len(begins)) == width - 1) | (np.arange(len(begins)) == bounds[:-1][text])
     sums = _range_sums(letters, begins[whole], ends[last[whole]])
     return sums, np.searchsorted(text[whole], np.arange(len(texts) + 1)).astype(np.uint64)
 

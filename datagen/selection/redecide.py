@@ -51,7 +51,7 @@ def let_through(ledger: Ledger, limits: Float64, near_too: bool) -> Bool:
     Args:
         ledger: the candidates.
         limits: highest teacher score of a negative of each query, (n_rows,).
-        near_too: whether the documents nearest to a positive may be eligible, as for all policies but `adaptive`.
+        near_too: whether the documents nearest to a positive may be eligible, as for all policies but `spread`.
     """
     below = ledger.scores.astype(np.float64) <= limits[ledger.rows]
     return ledger.open & below & (near_too | ~ledger.near)

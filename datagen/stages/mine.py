@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from datagen.mining.miner import Found, Miner, candidates_wanted, measure_recall
 from datagen.mining.near_queries import QueryFamilies
 from datagen.mining.planning import LEAST_INDEX, plan_search
 from datagen.mining.refresh import EarlierLedger, Refresh, RefreshPlan
+from datagen.mining.words import WordVectors, open_words
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.selection.closure import Closure
@@ -111,7 +113,8 @@ def _write(task: MiningTask, blocks: list[Block], folder: Path) -> None:
     queries = np.concatenate([block.queries for block in blocks])
     closure = task.closure.take(queries)
     given = task.refresh.given(queries) if task.refresh else NO_CANDIDATES
-    found = task.miner.mine(task.vectors(queries), closure, task.sources.find(queries), given)
+    words = task.words.take(queries + len(task.document_ids))
+    found = task.miner.mine(task.vectors(queries), closure, task.sources.find(queries), given, words)
     begin = 0
     for block in blocks:
         end = begin + len(block.queries)
@@ -128,6 +131,8 @@ class MiningTask:
 
     miner: Miner
     sources: OpenSources
+    words: WordVectors
+    """Of the documents, then of the queries."""
     closure: Closure
     families: QueryFamilies
     document_vectors: DocumentVectors
@@ -167,6 +172,7 @@ class MiningTask:
                 "document": candidates.documents,
                 "teacher_score": candidates.scores,
                 "reason": found.reasons,
+                "p_false_negative": pl.Series(found.doubts.astype(np.float32), nan_to_null=True),
                 **self.sources.columns(found.union, self.miner.config.candidates),
             }
         )
@@ -180,6 +186,7 @@ class MiningTask:
             query_id=self.query_ids.gather(queries[rows["row"].to_numpy()]),
             doc_id=self.document_ids.gather(rows["document"]),
             teacher_score="teacher_score",
+            p_false_negative=pl.when(pl.col("reason") != int(Reason.KNOWN_POSITIVE)).then("p_false_negative"),
             decision=pl.lit(DECISION_IGNORED),
             reason=labels.gather(rows["reason"]),
             round=rounds.gather(rows["row"]),
@@ -231,14 +238,27 @@ def _prepare(work: Work) -> MiningTask:
     demand = search_demand(config.seed, query_vectors, query_places, depth, plan.index)
     index = work.backends.index(document_vectors, work.progress, demand)
     sources = open_sources(work, queries, corpus["doc_id"])
-    spread_on = document_vectors.take(sample)
+    words = _open_words(work, queries["query"], len(corpus))
     miner = Miner(
-        config.mine, candidates_wanted(config), index, len(corpus), document_vectors.take, spread_on, sources.fusion
+        config.mine,
+        candidates_wanted(config),
+        index,
+        len(corpus),
+        document_vectors.take,
+        document_vectors.take(sample),
+        sources.fusion,
+        words=words.take,
+        sample_words=words.take(sample),
     )
     ids = queries["query_id"], corpus["doc_id"]
     vectors = document_vectors, query_vectors, query_places
-    task = MiningTask(miner, sources, closure, families, *vectors, *ids, plan.queries)
+    task = MiningTask(miner, sources, words, closure, families, *vectors, *ids, plan.queries)
     return replace(task, refresh=_plan_refresh(work, task, sample)) if config.input.run is not None else task
+
+
+def _open_words(work: Work, queries: pl.Series, n_documents: int) -> WordVectors:
+    documents = _documents(work)
+    return open_words(work.config.cache_folder, lambda: chain(documents(), [queries]), n_documents, work.progress)
 
 
 def _plan_refresh(work: Work, task: MiningTask, sample: Int64) -> RefreshPlan:
