@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from datagen import cli_audit
 from datagen import cli_options as options
 from datagen.cli_base import run_config, speaking
 from datagen.cli_export import export_run
@@ -312,6 +313,8 @@ def tunerun_config(
 
 app.command("inspect")(inspect_run)
 app.command("export")(export_run)
+app.command("audit")(cli_audit.audit)
+app.command("repair")(cli_audit.repair)
 
 
 @app.command("doctor")
