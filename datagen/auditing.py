@@ -6,6 +6,7 @@ Between the command line and the analyses of `audit`, which know no file.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +20,14 @@ from datagen.audit.repair import Repaired, count_changes, repair
 from datagen.backends.registry import Registry
 from datagen.config import build_config
 from datagen.config_audit import AuditSettings, build_audit_settings
-from datagen.errors import ConfigError, InputError, unknown_choice
-from datagen.formats import Dataset, read_dataset, write_dataset
+from datagen.errors import ConfigError, InputError, StorageError, unknown_choice
+from datagen.formats import Dataset, detect_format, read_dataset, write_dataset
+from datagen.formats.reading import find_format
 from datagen.progress import Progress
 from datagen.sources import load_labels
 from datagen.storage import replacing, write_text
+
+log = logging.getLogger(__name__)
 
 NO_TEACHER = "none"
 MEASURES: Mapping[str, tuple[str, ...]] = {
@@ -88,8 +92,16 @@ def repair_dataset(request: AuditRequest, out: Path, report: Path | None, progre
     for fault in config.faults:
         if fault not in FAULTS:
             raise unknown_choice("fault", fault, FAULTS)
+    form = find_format(request.format) if request.format else detect_format(request.dataset)
+    if not form.tables:
+        raise ConfigError(
+            f"{str(request.dataset)!r} has the format {form.name!r}, which is read only: write it with `datagen export` "
+            "first, and repair that"
+        )
+    if out.exists():
+        raise StorageError(f"{out} exists already: name another --out for the cleaned data set")
     audited = audit_dataset(request, progress)
-    repaired = repair(audited.dataset.rows, audited.audit.findings, config)
+    repaired = repair(audited.dataset.rows, audited.audit.findings, config, needs_negatives=form.negatives)
     folder = report or out.with_name(f"{out.name}-repair")
     write_audit(audited.audit, folder)
     _write_changes(repaired, folder)
@@ -98,7 +110,9 @@ def repair_dataset(request: AuditRequest, out: Path, report: Path | None, progre
             f"no row of {str(request.dataset)!r} is left after the repair: {folder} says why; name single faults with "
             "--fault"
         )
-    write_dataset(replace(audited.dataset, rows=repaired.rows), out)
+    written = write_dataset(replace(audited.dataset, rows=repaired.rows), out)
+    for what, number in written.lost.items():
+        log.warning("to fit the format %s: %s %s", written.format, f"{number:,}", what.replace("_", " "))
     return repaired
 
 

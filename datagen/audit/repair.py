@@ -43,7 +43,9 @@ class Repaired:
     """With the columns of `CHANGES`, ordered by row. What has several faults stands once, for the first of them."""
 
 
-def repair(rows: pl.DataFrame, findings: pl.DataFrame, config: RepairConfig) -> Repaired:
+def repair(
+    rows: pl.DataFrame, findings: pl.DataFrame, config: RepairConfig, *, needs_negatives: bool = False
+) -> Repaired:
     """Remove the faults that the settings name.
 
     A row with a fault of its own goes. A negative or positive with one goes from its list; a negative that is labelled
@@ -54,6 +56,7 @@ def repair(rows: pl.DataFrame, findings: pl.DataFrame, config: RepairConfig) -> 
         rows: query_id, and the lists `positives` and `negatives` of structs.
         findings: of an audit of these rows.
         config: which faults, and what to do with short rows.
+        needs_negatives: whether a row without any negative cannot be written: if the repair took the last, it goes.
     """
     wanted = findings.filter(pl.col("fault").is_in(config.faults or CERTAIN))
     whole = wanted.filter(pl.col("role") == "query").unique("row", keep="first", maintain_order=True)
@@ -62,7 +65,7 @@ def repair(rows: pl.DataFrame, findings: pl.DataFrame, config: RepairConfig) -> 
     numbered = rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"))
     kept = numbered.join(whole, on="row", how="anti", maintain_order="left")
     cleaned = _clean(kept, uses)
-    lost = _lost(cleaned, uses, config)
+    lost = _lost(cleaned, uses, config, needs_negatives)
     staying = cleaned.join(lost.filter(pl.col("change") == DROPPED_QUERY), on="row", how="anti", maintain_order="left")
     changed = pl.concat([_changes(whole, DROPPED_QUERY), _changes(uses), lost]).sort("row", maintain_order=True)
     return Repaired(staying.drop("row"), changed)
@@ -110,16 +113,17 @@ def _unfold(rows: pl.DataFrame, role: str) -> pl.DataFrame:
     return some.select("row", role=pl.lit(role), place=place, use="use")
 
 
-def _lost(cleaned: pl.DataFrame, uses: pl.DataFrame, config: RepairConfig) -> pl.DataFrame:
+def _lost(cleaned: pl.DataFrame, uses: pl.DataFrame, config: RepairConfig, needs_negatives: bool) -> pl.DataFrame:
     """Rows that the repair left without a positive, or with too few negatives."""
     sizes = cleaned.select("row", "query_id", *(pl.col(column).list.len() for column in LISTS.values()))
     took = uses.group_by("row").agg(taken=pl.col("role").unique())
     touched = sizes.join(took, on="row", how="inner", maintain_order="left")
     bare = (pl.col("positives") == 0) & pl.col("taken").list.contains(POSITIVE)
-    few = (pl.col("negatives") < config.min_negatives) & pl.col("taken").list.contains(NEGATIVE)
-    fate = pl.lit(DROPPED_QUERY if config.short == "drop" else SHORT)
+    least = max(config.min_negatives, int(needs_negatives))
+    few = (pl.col("negatives") < least) & pl.col("taken").list.contains(NEGATIVE)
+    goes = bare | pl.lit(config.short == "drop") | (pl.lit(needs_negatives) & (pl.col("negatives") == 0))
     judged = touched.filter(bare | few).with_columns(
-        change=pl.when(bare).then(pl.lit(DROPPED_QUERY)).otherwise(fate),
+        change=pl.when(goes).then(pl.lit(DROPPED_QUERY)).otherwise(pl.lit(SHORT)),
         fault=pl.when(bare).then(pl.lit(NO_POSITIVE)).otherwise(pl.lit(FEW_NEGATIVES)),
         detail=pl.format("{} negatives left", "negatives"),
     )

@@ -74,6 +74,12 @@ def test_row_that_is_left_short_goes_when_that_is_asked_for() -> None:
     assert _changes(done)[-1] == (2, "dropped_query", None, None, "few_negatives")
 
 
+def test_row_without_negatives_goes_when_the_format_needs_one() -> None:
+    done = _repair((1, "negative", 0, FALSE_NEGATIVE), needs_negatives=True)
+    assert done.rows["query"].to_list() == ["a", "c", "d"]
+    assert _changes(done)[1] == (1, "dropped_query", None, None, "few_negatives")
+
+
 def test_faults_that_are_not_asked_for_stay() -> None:
     assert _changes(_repair((0, "negative", 0, HUB))) == []
     config = RepairConfig(faults=(HUB,))
@@ -89,7 +95,9 @@ def test_changes_are_counted_by_kind_and_reason() -> None:
     }
 
 
-def _repair(*faults: tuple[int, str, int | None, str], config: RepairConfig | None = None) -> Repaired:
+def _repair(
+    *faults: tuple[int, str, int | None, str], config: RepairConfig | None = None, needs_negatives: bool = False
+) -> Repaired:
     findings = [
         {
             "row": row,
@@ -103,7 +111,7 @@ def _repair(*faults: tuple[int, str, int | None, str], config: RepairConfig | No
         }
         for row, role, place, fault in faults
     ]
-    return repair(ROWS, pl.DataFrame(findings, schema=dict(FINDINGS)), config or RepairConfig())
+    return repair(ROWS, pl.DataFrame(findings, schema=dict(FINDINGS)), config or RepairConfig(), needs_negatives=needs_negatives)
 
 
 def _texts(done: Repaired, column: str) -> list[list[str]]:
