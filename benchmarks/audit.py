@@ -68,7 +68,9 @@ def main() -> None:
     parser.add_argument("--max-p", type=float, default=0.5)
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
-    print("| set | format | fault | planted | found | wrongly flagged | left |\n| --- | --- | --- | ---: | ---: | ---: | ---: |")
+    print(
+        "| set | format | fault | planted | found | wrongly flagged | left |\n| --- | --- | --- | ---: | ---: | ---: | ---: |"
+    )
     for folder in arguments.data:
         for line in _measure(read_judged(folder), arguments):
             print(f"| {folder.name} | {line} |", flush=True)
@@ -135,14 +137,19 @@ def _plant(judged: JudgedSet, settings: dict[str, object], test: Path) -> Plante
     ids, place = list(judged.documents), {query: i for i, query in enumerate(judged.queries)}
     rows: list[tuple[str, str, list[str]]] = []
     for query in queries:
-        nearest = [ids[i] for i in np.argsort(-(documents @ vectors[place[query]]))[: LAST + len(judged.relevant[query])]]
+        nearest = [
+            ids[i] for i in np.argsort(-(documents @ vectors[place[query]]))[: LAST + len(judged.relevant[query])]
+        ]
         near = [judged.documents[d] for d in nearest if d not in judged.relevant[query]][FIRST:LAST]
         positive = shown_positive(query, judged.relevant[query])
         rows.append((query, positive, rng.sample(near, min(NEGATIVES, len(near)))))
     trained = rows[len(tested) :]
     planted = _plant_negatives(judged, trained, rng)
     chosen = rng.sample(rows[: len(tested)], min(CONTAMINATED, len(tested)))
-    changed = [(_changed(judged.queries[query], i, rng), judged.documents[p], texts) for i, (query, p, texts) in enumerate(chosen)]
+    changed = [
+        (_changed(judged.queries[query], i, rng), judged.documents[p], texts)
+        for i, (query, p, texts) in enumerate(chosen)
+    ]
     clean = [(judged.queries[query], judged.documents[p], texts) for query, p, texts in trained]
     planted["test queries, by words"] = planted["test queries, by vectors"] = {(query, "") for query, _, _ in changed}
     return Planted(_frame(clean + changed), planted)

@@ -75,8 +75,9 @@ def find_by_words(material: Material, tests: TestTexts, near_query: float | None
     return pl.concat([rows, report_uses(uses, TEST_PASSAGE, detail=pl.col("detail"))])
 
 
-def find_by_vectors(material: Material, tests: TestTexts, vectors: tuple[TextVectors, Int64, Int64], reach: float,
-                    seed: int) -> pl.DataFrame:
+def find_by_vectors(
+    material: Material, tests: TestTexts, vectors: tuple[TextVectors, Int64, Int64], reach: float, seed: int
+) -> pl.DataFrame:
     """Rows whose query the teacher can hardly tell from a test query; the score is how far below it scores, in spreads.
 
     The unit is the robust spread of a test query's scores over a sample of the training queries: the same rows are

@@ -131,7 +131,5 @@ class Doubter:
         both = np.r_[found.rows, extra_rows]
         order = np.argsort(both, kind="stable")
         ranks = np.r_[found.ranks, np.zeros(len(extra), np.int32)][order]
-        whole = Candidates(
-            both[order], np.r_[found.documents, extra][order], ranks, np.r_[found.scores, scores][order]
-        )
+        whole = Candidates(both[order], np.r_[found.documents, extra][order], ranks, np.r_[found.scores, scores][order])
         return whole, ranks.astype(np.int64)

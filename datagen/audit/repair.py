@@ -99,7 +99,9 @@ def _clean(rows: pl.DataFrame, uses: pl.DataFrame) -> pl.DataFrame:
     moved = pl.col("change") == MOVED
     stays = stays.with_columns(role=pl.when(moved).then(pl.lit(POSITIVE)).otherwise("role"))
     for role, column in LISTS.items():
-        ours = stays.filter(pl.col("role") == role).group_by("row", maintain_order=True).agg(pl.col("use").alias(column))
+        ours = (
+            stays.filter(pl.col("role") == role).group_by("row", maintain_order=True).agg(pl.col("use").alias(column))
+        )
         touched = touched.drop(column).join(ours, on="row", how="left", maintain_order="left")
         touched = touched.with_columns(pl.col(column).fill_null([]))
     untouched = rows.join(uses, on="row", how="anti", maintain_order="left")

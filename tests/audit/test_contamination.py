@@ -19,7 +19,12 @@ TestTexts.__test__ = False  # type: ignore[attr-defined]  # no test, whatever py
 THIRTEEN = "one two three four five six seven eight nine ten eleven twelve thirteen"
 TESTS = TestTexts(
     pl.DataFrame({"name": ["set a", "set b"], "text": ["What is gout?", f"Please tell me {THIRTEEN}"]}),
-    pl.DataFrame({"name": ["set d"], "text": ["gout hurts because uric acid builds crystals in the joints of the big toe at night"]}),
+    pl.DataFrame(
+        {
+            "name": ["set d"],
+            "text": ["gout hurts because uric acid builds crystals in the joints of the big toe at night"],
+        }
+    ),
 )
 
 

@@ -27,7 +27,11 @@ def doubts(tmp_path_factory: pytest.TempPathFactory) -> Doubts:
         (
             f"what makes the {organ} hurt",
             [f"the {organ} hurts when there is {CAUSES[n % 10]} about"],
-            [f"the {organ} hurts when there is {CAUSES[(n + 3) % 10]} about", f"a {ORGANS[n - 5]} transplant", "blue sky"],
+            [
+                f"the {organ} hurts when there is {CAUSES[(n + 3) % 10]} about",
+                f"a {ORGANS[n - 5]} transplant",
+                "blue sky",
+            ],
         )
         for n, organ in enumerate(ORGANS)
     ]

@@ -15,11 +15,15 @@ from datagen.audit.repair import Repaired, count_changes, repair
 from datagen.config_audit import RepairConfig
 from tests.support.audits import rows_of
 
-ROWS = rows_of(("a", ["p1", "p2"], ["n1", "n2", "n3"]), ("b", ["p3"], ["n4"]), ("c", ["p4"], ["n5", "n6"]), ("d", ["p"], []))
+ROWS = rows_of(
+    ("a", ["p1", "p2"], ["n1", "n2", "n3"]), ("b", ["p3"], ["n4"]), ("c", ["p4"], ["n5", "n6"]), ("d", ["p"], [])
+)
 
 
 def test_negative_goes_with_the_first_of_its_faults_as_the_reason() -> None:
-    done = _repair((0, "negative", 1, FALSE_NEGATIVE), (0, "negative", 1, POSITIVE_TEXT), (2, "negative", 0, FALSE_NEGATIVE))
+    done = _repair(
+        (0, "negative", 1, FALSE_NEGATIVE), (0, "negative", 1, POSITIVE_TEXT), (2, "negative", 0, FALSE_NEGATIVE)
+    )
     assert _texts(done, "negatives") == [["n1", "n3"], ["n4"], ["n6"], []]
     assert _changes(done) == [
         (0, "dropped_negative", 1, "n2", FALSE_NEGATIVE),
@@ -88,7 +92,9 @@ def test_faults_that_are_not_asked_for_stay() -> None:
 
 
 def test_changes_are_counted_by_kind_and_reason() -> None:
-    done = _repair((0, "negative", 0, FALSE_NEGATIVE), (0, "negative", 1, FALSE_NEGATIVE), (2, "query", None, TEST_QUERY))
+    done = _repair(
+        (0, "negative", 0, FALSE_NEGATIVE), (0, "negative", 1, FALSE_NEGATIVE), (2, "query", None, TEST_QUERY)
+    )
     assert count_changes(done.changes) == {
         "dropped_negative": {FALSE_NEGATIVE: 2},
         "dropped_query": {TEST_QUERY: 1},
@@ -111,7 +117,9 @@ def _repair(
         }
         for row, role, place, fault in faults
     ]
-    return repair(ROWS, pl.DataFrame(findings, schema=dict(FINDINGS)), config or RepairConfig(), needs_negatives=needs_negatives)
+    return repair(
+        ROWS, pl.DataFrame(findings, schema=dict(FINDINGS)), config or RepairConfig(), needs_negatives=needs_negatives
+    )
 
 
 def _texts(done: Repaired, column: str) -> list[list[str]]:
