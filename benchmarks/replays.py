@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ from datagen.mining.miner import Found, Miner
 from datagen.mining.words import open_words
 from datagen.progress import SilentProgress
 from datagen.selection.arrays import index_in_row, starts_of
-from datagen.selection.closure import Closure, build_closure
+from datagen.selection.closure import build_closure
 from datagen.selection.select import Reason
 
 Bool = npt.NDArray[np.bool_]
@@ -77,7 +76,8 @@ def replay(judged: JudgedSet, config: RunConfig, most: int, shown: tuple[tuple[i
     known = np.array([number[document] for _, seen, _ in plan for document in seen], np.int64)
     asked = np.array([of_query[query] for query, _, _ in plan])
     relevant = [np.array([number[d] for d in judged.relevant[query]]) for query, _, _ in plan]
-    found = _mine(judged, config, (documents, queries), asked, (rows, known))
+    deep = config.mine.model_copy(update={"candidates": DEPTH, "max_candidates": DEPTH})
+    found = mine_vectors(judged, config.model_copy(update={"mine": deep}), (documents, queries), asked, (rows, known))
     return _collect(judged.name, found, relevant, np.array([first for _, _, first in plan]))
 
 
@@ -92,9 +92,22 @@ def _plan(
                 yield query, ordered[begin:end], (begin, end) == (0, 1) and len(ordered) > 1
 
 
-def _mine(
-    judged: JudgedSet, config: RunConfig, vectors: tuple[Float32, Float32], asked: Int64, pairs: tuple[Int64, Int64]
+def mine_vectors(
+    judged: JudgedSet,
+    config: RunConfig,
+    vectors: tuple[Float32, Float32],
+    asked: Int64,
+    pairs: tuple[Int64, Int64],
 ) -> Found:
+    """What the miner finds with these vectors.
+
+    Args:
+        judged: the set.
+        config: names the cache, and how is mined.
+        vectors: of all documents and of all queries of the set.
+        asked: the query of each row that is mined, (n_rows,); a query may stand in several.
+        pairs: row and document of each positive that is shown.
+    """
     texts, queries = pl.Series(list(judged.documents.values())), pl.Series(list(judged.queries.values()))
     document_group, query_group = text_groups([texts], queries)
     words = open_words(config.cache_folder, lambda: [texts, queries], len(texts), SilentProgress())
@@ -102,10 +115,9 @@ def _mine(
     index = FaissFlatIndex(vectors[0].shape[1])
     index.add(vectors[0])
     sample = _sample(len(texts), config.mine.reference_sample, config.seed)
-    mine = config.mine.model_copy(update={"candidates": DEPTH, "max_candidates": DEPTH})
     miner = Miner(
-        mine,
-        1,
+        config.mine,
+        config.mine.num_negatives,
         index,
         len(texts),
         lambda numbers: vectors[0][numbers],

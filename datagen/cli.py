@@ -11,11 +11,13 @@ from typing import Annotated
 import typer
 
 from datagen import cli_audit
+from datagen import cli_judge_options as judge_options
 from datagen import cli_options as options
 from datagen.cli_base import run_config, speaking
 from datagen.cli_export import export_run
 from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
+from datagen.cli_report import write_report
 
 app = typer.Typer(
     name="datagen", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -49,6 +51,10 @@ def run_file(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Settings, such as pipelines/quickstart.yaml.")],
     out: options.Out = None,
+    max_false_negatives: options.MaxFalseNegatives = None,
+    confidence: options.Confidence = None,
+    labels: options.Judged = None,
+    labels_complete: options.LabelsComplete = False,
     overrides: options.Set = None,
     fresh: options.Fresh = False,
     quiet: options.Quiet = False,
@@ -253,6 +259,17 @@ def mine_negatives(
     same_field: options.SameField = None,
     exclude_same: options.ExcludeSame = None,
     same_doc: options.SameDoc = None,
+    max_false_negatives: options.MaxFalseNegatives = None,
+    confidence: options.Confidence = None,
+    labels: options.Judged = None,
+    labels_complete: options.LabelsComplete = False,
+    check_positives: judge_options.CheckPositives = None,
+    judges: judge_options.Judges = None,
+    judge_budget: judge_options.JudgeBudget = None,
+    judge_mode: judge_options.JudgeMode = None,
+    judge_max_cost: judge_options.JudgeMaxCost = None,
+    base_url: options.BaseUrl = None,
+    max_in_flight: options.MaxInFlight = None,
     dry_run: options.Forecast = False,
     out: options.Out = None,
     cache: options.Cache = None,
@@ -315,6 +332,7 @@ app.command("inspect")(inspect_run)
 app.command("export")(export_run)
 app.command("audit")(cli_audit.audit)
 app.command("repair")(cli_audit.repair)
+app.command("report")(write_report)
 
 
 @app.command("doctor")

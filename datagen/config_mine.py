@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from datagen.config_choice import ChoiceConfig
 from datagen.config_closure import ClosureConfig, RulesConfig
@@ -14,7 +14,7 @@ from datagen.settings import Settings, Share
 MarginPolicy = Literal["adaptive", "spread", "relative", "absolute"]
 PositiveScore = Literal["min", "own", "quantile"]
 
-DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.1, "spread": 0.5, "relative": 0.05, "absolute": 0.05}
+DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.03, "spread": 0.5, "relative": 0.05, "absolute": 0.05}
 
 
 class MineConfig(Settings):
@@ -41,10 +41,10 @@ class MineConfig(Settings):
     margin: float | None = Field(
         default=None,
         ge=0,
-        description="default by policy: P(false negative) 0.1 (adaptive), 0.5 spreads (spread), 0.05 (others)",
+        description="default by policy: P(false negative) 0.03 (adaptive), 0.5 spreads (spread), 0.05 (others)",
     )
     margin_ceiling: Share = Field(
-        default=0.5,
+        default=0.1,
         description="adaptive: a query left short at every depth takes its least doubtful candidates up to this chance",
     )
     near_positive_share: Share = Field(
@@ -72,6 +72,15 @@ class MineConfig(Settings):
     choice: ChoiceConfig = Field(
         default=ChoiceConfig(), description="which of the candidates that may be negatives become them"
     )
+
+    @model_validator(mode="after")
+    def _margin_is_a_chance(self) -> Self:
+        if self.margin_policy == "adaptive" and self.resolved_margin > 1:
+            raise ValueError(
+                f"margin is {self.margin}, but under the policy adaptive it is the highest P(false negative) of a "
+                "negative, 0 to 1: set margin_policy to spread to measure in spreads of the query's scores"
+            )
+        return self
 
     @property
     def needs(self) -> tuple[int, ...]:

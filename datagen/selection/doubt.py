@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from datagen.errors import InputError
-from datagen.selection.arrays import Bool, Float64, Int64, count_before, count_per_row, starts_of
+from datagen.selection.arrays import Bool, Float32, Float64, Int64, count_before, count_per_row, starts_of
 
 FEATURES: tuple[str, ...] = (
     "gap",
@@ -24,32 +24,24 @@ FEATURES: tuple[str, ...] = (
     "positive_score",
     "top_gap",
     "rank",
-    "rank_share",
-    "positive_rank",
     "document_score",
-    "document_mean",
     "document_share",
     "word_gap",
     "word_share",
     "document_words",
-    "density",
-    "standout",
-    "isolation",
-    "positives",
 )
-"""What is measured of a candidate, in this order. A spread is the median absolute deviation of a text's scores over a
-sample of the corpus; scores are in spreads above their median.
+"""What is measured of a candidate, in this order. Scores are in spreads (median absolute deviations) above the median
+of what a text scores over a sample of the corpus.
 
-gap: how far it scores below the median positive. score, positive_score: of itself and of that positive. top_gap: how
-far it scores below the query's best document. rank, rank_share, positive_rank: log2 of its rank, of that divided by the
-size of the corpus, and of the positive's rank. document_score, document_mean: its score for the nearest known positive
-taken as a query, and the mean over all. document_share: log10 of the share of the corpus that scores higher there, the
-least over the positives. word_gap: how far its TF-IDF cosine to the query lies below the positives'. word_share: log10
-of the share of the corpus with a higher one. document_words: its highest TF-IDF cosine to a positive. density: mean
-score for the five nearest among the query's first 50, as document_score. standout: how far the positive scores above
-the query's tenth document. isolation: score of the positive's nearest other document. positives: log2 of how many
-are known."""
+gap: how far it scores below the median known positive. score, positive_score: of itself and of that positive. top_gap:
+how far it scores below the query's best document. rank: log2 of its rank. document_score: its score for the known
+positive that is nearest to it, taken as a query. document_share: log10 of the share of the corpus that scores higher
+there, the least over the positives. word_gap: how far its TF-IDF cosine to the query lies below the mean of the
+positives'. word_share: log10 of the share of the corpus with a higher one. document_words: its highest TF-IDF cosine
+to a positive."""
 
+_FURTHEST = 5.0
+"""Deviations beyond which all is one, so that what no fit has seen (a huge corpus, another teacher) stays sane."""
 _PACKAGED = Path(__file__).with_name("doubt.json")
 
 
@@ -76,8 +68,8 @@ class DoubtModel:
             features: of each candidate in the order of `FEATURES`, NaN where not known, (n, len(FEATURES)).
         """
         places = [FEATURES.index(name) for name in self.features]
-        standard = (features[:, places] - self.centre) / self.scale
-        return np.asarray(np.nan_to_num(standard) @ self.coefficients + self.intercept, np.float64)
+        standard = standardise(features[:, places], self.centre, self.scale)
+        return np.asarray(standard @ self.coefficients + self.intercept, np.float64)
 
     def probabilities(self, features: Float64) -> Float64:
         """The chance of being a false negative, 0 to 1, (n,)."""
@@ -96,6 +88,11 @@ class DoubtModel:
         }
 
 
+def standardise(features: Float64, centre: Float64, scale: Float64) -> Float64:
+    """Features as a model takes them: so many deviations from the centre, -5 to 5; 0 where not known."""
+    return np.clip(np.nan_to_num((features - centre) / scale), -_FURTHEST, _FURTHEST)
+
+
 def load_doubt_model(path: Path | None = None) -> DoubtModel:
     """A model that `benchmarks/fit_margin.py` or a calibration wrote; None: the packaged one.
 
@@ -104,16 +101,20 @@ def load_doubt_model(path: Path | None = None) -> DoubtModel:
     """
     file = _PACKAGED if path is None else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        named = content["features"]
-        columns = [np.array([row[key] for row in named.values()]) for key in ("centre", "scale", "coefficient")]
-        model = DoubtModel(tuple(named), *columns, content["intercept"], content["provenance"])
+        model = parse_doubt_model(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise InputError(f"{file} holds no margin model ({exc!r}): benchmarks/fit_margin.py writes one") from exc
     unknown = [name for name in model.features if name not in FEATURES]
     if unknown:
         raise InputError(f"{file} names the feature {unknown[0]!r}: this version measures {', '.join(FEATURES)}")
     return model
+
+
+def parse_doubt_model(content: Mapping[str, Any]) -> DoubtModel:  # Any: JSON
+    """The model that `DoubtModel.to_json` wrote."""
+    named = content["features"]
+    columns = [np.array([row[key] for row in named.values()]) for key in ("centre", "scale", "coefficient")]
+    return DoubtModel(tuple(named), *columns, content["intercept"], content["provenance"])
 
 
 @dataclass(frozen=True)
@@ -123,17 +124,19 @@ class DoubtRule:
     cut: float
     """Highest chance of a negative, 0 to 1."""
     ceiling: float
-    """A query left with too few by the cut takes the least doubtful up to this chance; no effect at or below the cut."""
+    """A query left with too few by the cut takes the least doubtful up to this chance; none where it is the cut."""
     wanted: int
     """Eligible candidates below which a query has too few."""
 
 
-def doubted(rule: DoubtRule, probability: Float64) -> Bool:
+def doubted(rule: DoubtRule, probability: Float32 | Float64) -> Bool:
     """Candidates above the cut, (n,); one whose chance is not known (NaN), for want of a positive, is not."""
-    return np.asarray(probability > rule.cut, bool)
+    return np.asarray(probability.astype(np.float64) > rule.cut, bool)
 
 
-def least_doubted(rule: DoubtRule, rows: Int64, n_rows: int, eligible: Bool, open_: Bool, probability: Float64) -> Bool:
+def least_doubted(
+    rule: DoubtRule, rows: Int64, n_rows: int, eligible: Bool, open_: Bool, probability: Float32 | Float64
+) -> Bool:
     """Candidates above the cut that serve all the same because their query is short, (n,).
 
     Args:
@@ -146,7 +149,7 @@ def least_doubted(rule: DoubtRule, rows: Int64, n_rows: int, eligible: Bool, ope
     """
     starts = starts_of(rows, n_rows)
     lacking = rule.wanted - count_per_row(eligible, starts)
-    allowed = open_ & ~eligible & (probability <= rule.ceiling) & (lacking[rows] > 0)
+    allowed = open_ & ~eligible & (probability.astype(np.float64) <= rule.ceiling) & (lacking[rows] > 0)
     order = np.lexsort((probability, ~allowed, rows))
     turn = count_before(allowed[order], starts)
     served = np.zeros(len(rows), bool)

@@ -38,7 +38,9 @@ def test_the_learned_margin_limits_no_score() -> None:
 
 
 def test_unknown_policy_lists_those_that_exist() -> None:
-    with pytest.raises(ConfigError, match="unknown margin policy 'fixed': choose one of absolute, adaptive, relative, spread"):
+    with pytest.raises(
+        ConfigError, match="unknown margin policy 'fixed': choose one of absolute, adaptive, relative, spread"
+    ):
         score_limits(MarginRule("fixed", 0.1), _scores([[0.5]]))  # type: ignore[arg-type]
 
 
