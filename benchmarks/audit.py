@@ -1,12 +1,12 @@
 """Planted faults in a training set: which of them an audit finds, and what a repair leaves, in every format.
 
-    python -m benchmarks.audit --data FOLDER [FOLDER …] [--formats NAME …] [--reranker MODEL] [--max-p 0.5] [--cache DIR]
+    python -m benchmarks.audit --data FOLDER [FOLDER …] [--formats NAME …] [--reranker MODEL] [--max-p P] [--cache DIR]
 
-Each FOLDER has the BEIR layout and queries with several positives. Half of its queries become rows of one positive and five
-negatives from the ranks 11 to 60 of the teacher that are not judged relevant; the other half is the test set. Planted are:
-other judged positives in the place of 5 % of the negatives, copies of the positive in the place of 2 %, and 50 rows whose
-query is one of the test set, as it is or slightly changed. A line for each format and fault: planted (what the format
-keeps of it), found, and wrongly flagged (findings on what was not planted), and what is left after the repair.
+Each FOLDER has the BEIR layout and queries with several positives. Half of its queries become rows of one positive and
+five negatives from the ranks 11 to 60 of the teacher that are not judged relevant; the other half is the test set.
+Planted are: other judged positives in the place of 5 % of the negatives, copies of the positive in the place of 2 %,
+and 50 rows whose query is one of the test set, as it is or slightly changed. A line for each format and fault: planted
+(what the format keeps of it), found, wrongly flagged (findings on what was not planted), left after the repair.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from datagen.audit.findings import (
 )
 from datagen.auditing import AuditRequest, audit_dataset, repair_dataset
 from datagen.config import build_config
+from datagen.config_audit import AuditConfig
 from datagen.errors import ConfigError
 from datagen.formats import FORMATS, ROWS, Dataset, read_dataset, write_dataset
 from datagen.progress import SilentProgress
@@ -65,12 +66,11 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", type=Path, required=True)
     parser.add_argument("--formats", nargs="+", help="default: all that can be written")
     parser.add_argument("--reranker", default="none")
-    parser.add_argument("--max-p", type=float, default=0.5)
+    parser.add_argument("--max-p", type=float, default=AuditConfig().max_p)
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
-    print(
-        "| set | format | fault | planted | found | wrongly flagged | left |\n| --- | --- | --- | ---: | ---: | ---: | ---: |"
-    )
+    print("| set | format | fault | planted | found | wrongly flagged | left |")
+    print("| --- | --- | --- | ---: | ---: | ---: | ---: |")
     for folder in arguments.data:
         for line in _measure(read_judged(folder), arguments):
             print(f"| {folder.name} | {line} |", flush=True)
@@ -127,7 +127,7 @@ def _flagged(rows: pl.DataFrame, findings: pl.DataFrame) -> dict[str, set[Key]]:
 
 
 def _plant(judged: JudgedSet, settings: dict[str, object], test: Path) -> Planted:
-    rng = random.Random(7)
+    rng = random.Random(7)  # noqa: S311  # a draw, no secret
     queries = sorted(query for query in judged.queries if judged.relevant.get(query))
     rng.shuffle(queries)
     tested = queries[: len(queries) // 2]

@@ -95,8 +95,8 @@ def repair_dataset(request: AuditRequest, out: Path, report: Path | None, progre
     form = find_format(request.format) if request.format else detect_format(request.dataset)
     if not form.tables:
         raise ConfigError(
-            f"{str(request.dataset)!r} has the format {form.name!r}, which is read only: write it with `datagen export` "
-            "first, and repair that"
+            f"{str(request.dataset)!r} has the format {form.name!r}, which can only be read: repair what "
+            "`datagen export` makes of it"
         )
     if out.exists():
         raise StorageError(f"{out} exists already: name another --out for the cleaned data set")

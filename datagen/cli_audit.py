@@ -35,7 +35,7 @@ Judgements = Annotated[
     str | None, _option("--qrels", _FAULTS, "Judgements: query id, document id, score; or a BEIR folder.")
 ]
 MaxP = Annotated[
-    float | None, _option("--max-p", _FAULTS, "Highest P(false negative) of a good negative. \\[default: 0.5]")
+    float | None, _option("--max-p", _FAULTS, "Highest P(false negative) of a good negative. \\[default: 0.2]")
 ]
 Teacher = Annotated[
     str | None,
@@ -54,7 +54,7 @@ FailOn = Annotated[
     _option(
         "--fail-on",
         _FAULTS,
-        "End with exit code 1 where this is higher: the share of a fault, false_negative_rate, style_auc …; repeatable.",
+        "End with exit code 1 where this is higher: the share of a fault, false_negative_rate, style_auc …",
         "NAME=LIMIT",
     ),
 ]
@@ -77,7 +77,7 @@ ShortRows = Annotated[
 def audit(
     ctx: typer.Context,
     dataset: DatasetArgument,
-    format: FormatName = None,  # noqa: A002  # the option of that name
+    format: FormatName = None,
     against: Against = None,
     judgements: Judgements = None,
     max_p: MaxP = None,
@@ -116,7 +116,7 @@ def repair(
     ctx: typer.Context,
     dataset: DatasetArgument,
     out: CleanedOut,
-    format: FormatName = None,  # noqa: A002  # the option of that name
+    format: FormatName = None,
     against: Against = None,
     judgements: Judgements = None,
     max_p: MaxP = None,

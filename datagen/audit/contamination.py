@@ -1,7 +1,7 @@
 """Queries and passages of a training set that are in test sets, too.
 
-By words: 13 in a row in common (Brown et al., arXiv 2005.14165, appendix C); a text of fewer words counts only where the
-whole texts are equal. Test queries are also told by nearly the same words, as the closure does, and by vectors.
+By words: 13 in a row in common (Brown et al., arXiv 2005.14165, appendix C); a text of fewer words counts only where
+the whole texts are equal. Test queries are also told by nearly the same words, as the closure does, and by vectors.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import polars as pl
 
 from datagen.audit.findings import NEAR_TEST_QUERY, TEST_PASSAGE, TEST_QUERY, report_rows, report_uses
 from datagen.audit.material import Material, sample_rows
-from datagen.backends.protocols import Float32
 from datagen.config_input import InputConfig
 from datagen.documents import render_documents
 from datagen.errors import InputError
 from datagen.mining.near_queries import join_near_queries
 from datagen.mining.near_texts import hash_shingles, parts_by_size
-from datagen.selection.arrays import Bool, Int64, robust_spread
+from datagen.selection.arrays import Int64, robust_spread
 from datagen.sources import load_input, load_labels
 from datagen.vectors import TextVectors
 

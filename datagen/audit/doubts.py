@@ -1,7 +1,7 @@
 """Negatives that are probably positives nobody has marked: the learned margin, for any data set.
 
-The corpus is all passages of the set. A negative is measured as if mining had found it: beside the nearest passages of its
-query, from the same features and with the same model (`selection.doubt`).
+The corpus is all passages of the set. A negative is measured as if mining had found it: beside the nearest passages of
+its query, from the same features and with the same model (`selection.doubt`).
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def _classify(texts: pl.Series, labels: Bool, length: Float64, seed: int) -> Flo
     by_characters = TfidfVectorizer(
         analyzer="char_wb", ngram_range=(2, 3), max_features=_FEATURES, sublinear_tf=True, dtype=np.float32
     )
-    by_words = TfidfVectorizer(max_features=_FEATURES, sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\w+")
+    by_words = TfidfVectorizer(max_features=_FEATURES, sublinear_tf=True, dtype=np.float32)
     spread = (length - length.mean()) / max(float(length.std()), 1e-9)
     shape = csr_matrix(np.stack([spread, spread**2], axis=1).astype(np.float32))
     listed = texts.to_list()

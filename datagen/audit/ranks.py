@@ -1,4 +1,4 @@
-"""Positives that the teacher does not find: round-trip consistency, the rule of the stage `verify`, for any data set."""
+"""Positives that the teacher does not find: round-trip consistency as in the stage `verify`, for any data set."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from datagen.config import RunConfig
 from datagen.mining.lineup import denoise_rule
 from datagen.progress import Progress
 from datagen.scores import PairScores, Texts
-from datagen.selection.arrays import quantile_per_row, starts_of
-from datagen.selection.denoise import measure_scale, reranker_limits
+from datagen.selection.arrays import starts_of
+from datagen.selection.denoise import measure_scale, middle_scores, reranker_limits
 
 _ROWS = 8192
 """Rows whose texts are Python strings at once."""
@@ -33,9 +33,9 @@ def find_by_reranker(material: Material, config: RunConfig, backends: Backends, 
     is_positive = material.uses["role"].eq(POSITIVE).to_numpy()
     rows = material.uses["row"].to_numpy()
     positives = scores[is_positive].astype(np.float64), starts_of(rows[is_positive], n_rows)
-    middles = quantile_per_row(*positives, 0.5)
-    rule = denoise_rule(config.denoise)
-    below, _ = reranker_limits(rule, measure_scale(rule, middles[~np.isnan(middles)]), *positives)
+    middles = middle_scores(*positives)
+    scale = measure_scale(middles[~np.isnan(middles)])
+    below, _ = reranker_limits(denoise_rule(config.denoise), scale, *positives)
     uses, found = material.used_as(NEGATIVE), scores[~is_positive]
     doubted = found > below[pairs_of(uses)[0]]
     return report_uses(uses.filter(pl.Series(doubted)), RERANKER, found[doubted], config.denoise.reranker)
