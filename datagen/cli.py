@@ -10,9 +10,11 @@ from typing import Annotated
 
 import typer
 
+from datagen import cli_audit
 from datagen import cli_judge_options as judge_options
 from datagen import cli_options as options
 from datagen.cli_base import read_times, run_config, speaking
+from datagen.cli_export import export_run
 from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
 from datagen.cli_report import write_report
@@ -327,6 +329,9 @@ def tunerun_config(
 
 
 app.command("inspect")(inspect_run)
+app.command("export")(export_run)
+app.command("audit")(cli_audit.audit)
+app.command("repair")(cli_audit.repair)
 app.command("report")(write_report)
 
 

@@ -73,6 +73,14 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "two scorers put it with the positives",
         "denoise.promote_depth, denoise.promote_margin, judge.promote",
     ),
+    "false_negative": ("probably answers the query, says the learned margin", "--max-p"),
+    "repeated_row": ("the same query with the same passages again", ""),
+    "repeated_passage": ("the same passage again in one list", ""),
+    "test_query": ("the query is in a test set, by its words", "--against"),
+    "near_test_query": ("the teacher can hardly tell the query from one of a test set", "audit.test_vector"),
+    "test_passage": ("shares 13 words in a row with a test set", "--against"),
+    "hub": ("a negative of improbably many queries", "--hub-cap, where it was mined"),
+    "few_negatives": ("too few negatives are left", "--min-negatives, --short"),
 }
 """Reason to what it means and the setting that changes it ("" where none should)."""
 
