@@ -12,15 +12,15 @@ import polars as pl
 from datagen.errors import InputError, first_line, some_of
 from datagen.sources.columns import hash_documents, hash_texts
 
-DOCUMENT = pl.Struct({"doc_id": pl.String, "text": pl.String, "score": pl.Float64})
+DOCUMENT = pl.Struct([pl.Field("doc_id", pl.String), pl.Field("text", pl.String), pl.Field("score", pl.Float64)])
 ROWS = pl.Schema(
-    {
-        "query_id": pl.String,
-        "query": pl.String,
-        "instruction": pl.String,
-        "positives": pl.List(DOCUMENT),
-        "negatives": pl.List(DOCUMENT),
-    }
+    [
+        ("query_id", pl.String()),
+        ("query", pl.String()),
+        ("instruction", pl.String()),
+        ("positives", pl.List(DOCUMENT)),
+        ("negatives", pl.List(DOCUMENT)),
+    ]
 )
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def build_rows(queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl.Dat
     rows = rows.with_row_index("row")
     for side, documents in zip(SIDES, (positives, negatives), strict=True):
         rows = rows.join(_as_lists(documents, side), on="row", how="left", maintain_order="left")
-    return rows.with_columns(pl.col(SIDES).fill_null([])).select(ROWS.names()).cast(dict(ROWS))
+    return rows.with_columns(pl.col(SIDES).fill_null([])).select(ROWS.names()).cast(ROWS)
 
 
 def explode_lists(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
