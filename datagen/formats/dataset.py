@@ -85,6 +85,12 @@ def explode_lists(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFra
         raise InputError(f"the lists {list(columns.values())} do not go together: {first_line(exc)}") from exc
 
 
+def explode_objects(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """One row for each object of some lists: the `row` it stood in, and its fields; all lists may be empty."""
+    objects = explode_lists(frame, {column: column})
+    return objects.unnest(column) if isinstance(objects.schema[column], pl.Struct) else objects.select("row")
+
+
 def add_texts(documents: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
     """The documents with the texts (and titles) that the corpus has for their ids; of those it lacks, null.
 
@@ -93,7 +99,7 @@ def add_texts(documents: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
         corpus: `doc_id`, `text`, and `title` where there is one.
     """
     known = corpus.with_columns(pl.col("doc_id").cast(pl.String)).unique("doc_id", keep="first", maintain_order=True)
-    named = documents.with_columns(pl.col("doc_id").cast(pl.String))
+    named = _fill(documents, ("doc_id",))
     joined = named.join(known, on="doc_id", how="left", maintain_order="left")
     missing = joined.filter(pl.col("text").is_null())
     if len(missing):

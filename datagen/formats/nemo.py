@@ -11,7 +11,7 @@ import polars as pl
 
 from datagen.errors import InputError
 from datagen.formats.catalog import Facts, Format, Table
-from datagen.formats.dataset import SIDES, add_texts, build_rows, explode_lists
+from datagen.formats.dataset import SIDES, add_texts, build_rows, explode_lists, explode_objects
 from datagen.formats.files import Look, find_tables, iterate_table, read_table
 from datagen.storage import write_text
 
@@ -52,8 +52,8 @@ def _read_ids(path: Path) -> Iterator[pl.DataFrame]:
         corpus = corpus.select(doc_id=pl.col("id").cast(pl.String), text="text")
         rows = [row | {name: [_as_object(item) for item in row[name]] for name in _DOCS} for row in content["data"]]
         frame = pl.DataFrame(rows, infer_schema_length=None)
-        sides = [explode_lists(frame, {"document": name}).unnest("document") for name in _DOCS]
-        sides = [add_texts(side.rename({"id": "doc_id"}), corpus) for side in sides]
+        sides = [explode_objects(frame, name) for name in _DOCS]
+        sides = [add_texts(side.rename({"id": "doc_id"}, strict=False), corpus) for side in sides]
         yield build_rows(
             frame.select(pl.col("question_id").cast(pl.String).alias("query_id"), query="question"), *sides
         )
@@ -89,8 +89,9 @@ def _read_inline(path: Path) -> Iterator[pl.DataFrame]:
 
 def _inline_documents(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """A document may be a text, or an object with its text; one alone, or a list."""
-    every = explode_lists(frame, {"text": name})
-    return every.unnest("text") if isinstance(every.schema["text"], pl.Struct) else every
+    kind = frame.schema[name]
+    is_object = isinstance(kind.inner if isinstance(kind, pl.List) else kind, pl.Struct)
+    return explode_objects(frame, name) if is_object else explode_lists(frame, {"text": name})
 
 
 def _is_by_id(look: Look) -> bool:

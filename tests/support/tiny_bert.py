@@ -17,15 +17,9 @@ def save_tiny_bert(folder: Path, *, labels: int | None = None) -> Path:
     """A model folder, the same for every call: an encoder, or, with `labels`, one that classifies pairs."""
     tokenizer = make_tokenizer()
     tokenizer.save_pretrained(folder)
-    config = transformers.BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=_SIZE,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=_SIZE,
-        max_position_embeddings=64,
-        num_labels=labels or 2,
-    )
+    shape = {"hidden_size": _SIZE, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": _SIZE}
+    shape |= {"vocab_size": len(tokenizer), "max_position_embeddings": 64, "num_labels": labels or 2}
+    config = transformers.BertConfig(**shape)
     torch.manual_seed(1)
     kind = transformers.BertForSequenceClassification if labels else transformers.BertModel
     kind(config).save_pretrained(folder)
@@ -44,4 +38,6 @@ def make_tokenizer() -> transformers.PreTrainedTokenizerFast:
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=marks
     )
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _SPECIAL, strict=True))
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names)
+    return transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
+        tokenizer_object=tokenizer, model_max_length=64, **names
+    )
