@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,48 +23,35 @@ def _list_formats(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _option(flag: str, metavar: str, text: str, default: str) -> Any:  # Any: what typer.Option gives
+    return typer.Option(flag, metavar=metavar, help=f"{text} \\[default: {default}]", show_default=False)
+
+
 def export_run(
     run: options.RunArgument,
     format_: Annotated[str, typer.Option("--format", metavar="F", help="One of `datagen export --list`.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write, new or empty.")],
     num_negatives: Annotated[
         int | None,
-        typer.Option(
-            "--num-negatives", metavar="N", help="Negatives of each query. \\[default: all, or the most where all need as many]"
-        ),
+        _option("--num-negatives", "N", "Negatives of each query.", "all, or the most where all need as many"),
     ] = None,
     short: Annotated[
         str | None,
-        typer.Option(
-            "--short",
-            metavar="RULE",
-            help="What becomes of a query with fewer: pad (its own again, from the first on), drop or error. \\[default: pad]",
-        ),
+        _option("--short", "RULE", "A query with fewer: pad (its own, from the first on again), drop or error.", "pad"),
     ] = None,
     scores: Annotated[
-        str | None,
-        typer.Option("--scores", metavar="WHOSE", help="Write scores of the teacher or the reranker. \\[default: none]"),
+        str | None, _option("--scores", "WHOSE", "Scores of the teacher or the reranker.", "none")
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(
-            "--split",
-            metavar="SHARES",
-            help="Shares such as train=0.9,dev=0.05,test=0.05; queries that share a positive stay together. \\[default: train=1]",
-        ),
+        _option("--split", "SHARES", "Such as train=0.9,dev=0.1; what shares a positive stays together.", "train=1"),
     ] = None,
     query_template: Annotated[
         str | None,
-        typer.Option(
-            "--query-template",
-            metavar="TEXT",
-            help="A query as it is written, such as 'Instruct: {instruction}\\nQuery: {query}'. \\[default: {query}]",
-        ),
+        _option("--query-template", "TEXT", "Such as 'Instruct: {instruction}\\nQuery: {query}'.", "{query}"),
     ] = None,
-    rows_per_shard: Annotated[
-        int | None, typer.Option("--rows-per-shard", metavar="N", help="Rows in one file. \\[default: 100000]")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the split. \\[default: 42]")] = None,
+    rows_per_shard: Annotated[int | None, _option("--rows-per-shard", "N", "Rows in one file.", "100000")] = None,
+    seed: Annotated[int | None, _option("--seed", "N", "Seed of the split.", "42")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace an earlier export.")] = False,
     quiet: options.Quiet = False,
     listed: Annotated[

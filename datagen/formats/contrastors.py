@@ -14,16 +14,18 @@ from datagen.formats.catalog import Facts, Format, Table
 from datagen.formats.dataset import build_rows, explode_lists
 from datagen.formats.files import Look, find_tables, iterate_table
 from datagen.formats.shapes import fields_of
+from datagen.selection.arrays import Int64
 from datagen.storage import replacing, write_text
 
 _OBJECTIVE = {"self": [], "paired": [["query", "document"]], "triplet": [["query", "document", "negatives"]]}
+_BLOCK = 2**24
 _LEVELS = (3, 4)
 """Of how many parts of its path the loader makes the name of a shard: 4 of long paths, 3 of short ones."""
 
 
 def _shape(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
     """One row for each positive, with all negatives."""
-    columns = ["query", pl.col("positives").struct.field("text").alias("document")]
+    columns = [pl.col("query"), pl.col("positives").struct.field("text").alias("document")]
     columns += [fields_of("negatives", "text").alias("negatives")]
     if facts.scored:
         columns += [pl.col("positives").struct.field("score").alias("document_score")]
@@ -37,18 +39,39 @@ def _shape(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
 def _count_lines(folder: Path, out: Path, splits: tuple[str, ...]) -> None:
     """Write `counts.json` and `offsets.json.gz`, whose keys are what the loader makes of the paths of the shards."""
     for split in splits:
-        counts, offsets = {}, {}
-        for file in sorted((folder / split).glob("*.jsonl.gz")):
-            ends = np.flatnonzero(np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8) == ord("\n")) + 1
-            places = np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1).tolist() if len(ends) else []
-            for levels in _LEVELS:
-                name = "/".join((out.resolve() / split / file.name).parts[-levels:])
-                counts[name] = len(ends)
-                offsets[name] = dict(enumerate(places))
+        counts: dict[str, int] = {}
+        path = folder / split / "offsets.json.gz"
+        with (
+            replacing(path) as temporary,
+            temporary.open("wb") as raw,
+            gzip.GzipFile("", "wb", 3, raw, mtime=0) as file,
+        ):
+            for shard in sorted((folder / split).glob("shard-*.jsonl.gz")):
+                ends = _line_ends(shard)
+                offsets = _as_json(ends)
+                for levels in _LEVELS:
+                    name = "/".join((out.resolve() / split / shard.name).parts[-levels:])
+                    file.write(f"{', ' if counts else '{'}{json.dumps(name)}: {offsets}".encode())
+                    counts[name] = len(ends)
+            file.write(b"}")
         write_text(folder / split / "counts.json", json.dumps(counts, indent=1) + "\n")
-        packed = gzip.compress(json.dumps(offsets).encode(), mtime=0)
-        with replacing(folder / split / "offsets.json.gz") as temporary:
-            temporary.write_bytes(packed)
+
+
+def _line_ends(shard: Path) -> Int64:
+    """Where each line of an unpacked shard ends, in bytes."""
+    ends, start = [np.empty(0, np.int64)], 0
+    with gzip.open(shard) as file:
+        while block := file.read(_BLOCK):
+            ends.append(np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + start + 1)
+            start += len(block)
+    return np.concatenate(ends)
+
+
+def _as_json(ends: Int64) -> str:
+    """Where each line begins and ends, by its number: `{"0": [0, 17], "1": [17, 40]}`."""
+    lines = pl.DataFrame({"end": ends}).with_row_index("line").with_columns(start=pl.col("end").shift(fill_value=0))
+    cells = lines.select(pl.format('"{}": [{}, {}]', "line", "start", "end").alias("cell"))["cell"]
+    return f"{{{', '.join(cells)}}}"
 
 
 def _read(path: Path) -> Iterator[pl.DataFrame]:

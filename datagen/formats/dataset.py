@@ -12,15 +12,15 @@ import polars as pl
 from datagen.errors import InputError, first_line, some_of
 from datagen.sources.columns import hash_documents, hash_texts
 
-DOCUMENT = pl.Struct({"doc_id": pl.String, "text": pl.String, "score": pl.Float64})
+DOCUMENT = pl.Struct([pl.Field("doc_id", pl.String), pl.Field("text", pl.String), pl.Field("score", pl.Float64)])
 ROWS = pl.Schema(
-    {
-        "query_id": pl.String,
-        "query": pl.String,
-        "instruction": pl.String,
-        "positives": pl.List(DOCUMENT),
-        "negatives": pl.List(DOCUMENT),
-    }
+    [
+        ("query_id", pl.String()),
+        ("query", pl.String()),
+        ("instruction", pl.String()),
+        ("positives", pl.List(DOCUMENT)),
+        ("negatives", pl.List(DOCUMENT)),
+    ]
 )
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def build_rows(queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl.Dat
     rows = rows.with_row_index("row")
     for side, documents in zip(SIDES, (positives, negatives), strict=True):
         rows = rows.join(_as_lists(documents, side), on="row", how="left", maintain_order="left")
-    return rows.with_columns(pl.col(SIDES).fill_null([])).select(ROWS.names()).cast(dict(ROWS))
+    return rows.with_columns(pl.col(SIDES).fill_null([])).select(ROWS.names()).cast(ROWS)
 
 
 def explode_lists(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
@@ -85,6 +85,12 @@ def explode_lists(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFra
         raise InputError(f"the lists {list(columns.values())} do not go together: {first_line(exc)}") from exc
 
 
+def explode_objects(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """One row for each object of some lists: the `row` it stood in, and its fields; all lists may be empty."""
+    objects = explode_lists(frame, {column: column})
+    return objects.unnest(column) if isinstance(objects.schema[column], pl.Struct) else objects.select("row")
+
+
 def add_texts(documents: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
     """The documents with the texts (and titles) that the corpus has for their ids; of those it lacks, null.
 
@@ -93,7 +99,7 @@ def add_texts(documents: pl.DataFrame, corpus: pl.DataFrame) -> pl.DataFrame:
         corpus: `doc_id`, `text`, and `title` where there is one.
     """
     known = corpus.with_columns(pl.col("doc_id").cast(pl.String)).unique("doc_id", keep="first", maintain_order=True)
-    named = documents.with_columns(pl.col("doc_id").cast(pl.String))
+    named = _fill(documents, ("doc_id",))
     joined = named.join(known, on="doc_id", how="left", maintain_order="left")
     missing = joined.filter(pl.col("text").is_null())
     if len(missing):

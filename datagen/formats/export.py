@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import polars as pl
 from datagen import storage
 from datagen.errors import ConfigError, StorageError
 from datagen.formats.card import CARD, describe_export
-from datagen.formats.catalog import Facts, Format, Table
+from datagen.formats.catalog import Facts, Format, Numbers, Table
 from datagen.formats.content import Content, DatasetContent, open_run_content
 from datagen.formats.dataset import SIDES, Dataset
 from datagen.formats.fit import Fitting
@@ -142,7 +143,7 @@ class _Export:
         wanted = self.options.num_negatives or (max(1, seen.most_negatives) if self.form.fixed else None)
         return Fitting(self.form, wanted, self.options.short, scored=self.content.scores is not None)
 
-    def _write_documents(self, folder: Path, facts: Facts, named: UInt64 | None) -> pl.DataFrame | None:
+    def _write_documents(self, folder: Path, facts: Facts, named: UInt64 | None) -> Numbers | None:
         """The tables of documents; the place of each document where places are asked for."""
         tables = [table for table in self.form.tables if table.of == "documents"]
         if not tables:
@@ -156,8 +157,8 @@ class _Export:
                 for table, writer in zip(tables, writers, strict=True):
                     writer.write(table.shape(frame, facts))
                 if self.form.numbered:
-                    ids.append(frame.select("doc_id", "number"))
-        return pl.concat(ids) if ids else None
+                    ids.append(frame["doc_id"].hash().to_numpy())
+        return Numbers.of(np.concatenate(ids)) if ids else None
 
     def _write_rows(self, folder: Path, facts: Facts, seen: Survey, fitting: Fitting) -> tuple[dict[str, int], int]:
         """The tables of rows; the number of queries in each split, and of rows in the first table."""
@@ -174,7 +175,7 @@ class _Export:
                     writers[table, split] = stack.enter_context(self._writer(folder, table, split))
                 else:
                     writers[table, split] = writers[table, splits[0]]
-            for frame in self.content.rows():
+            for frame in _read_ahead(self.content.rows()):
                 for split, part in _divide(frame, splits, None if places is None else places[start:]):
                     fitted = self._with_queries(fitting.fit(part), sum(queries.values()))
                     queries[split] += len(fitted)
@@ -219,9 +220,23 @@ def _divide(frame: pl.DataFrame, splits: list[str], places: np.ndarray | None) -
         yield split, frame.filter(pl.Series(own == place))
 
 
+def _read_ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same frames, each read by another thread while the one before it is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(next, frames, None)
+        while (frame := waiting.result()) is not None:
+            waiting = reader.submit(next, frames, None)
+            yield frame
+
+
 def _only_named(documents: Iterator[pl.DataFrame], named: UInt64 | None) -> Iterator[pl.DataFrame]:
     for frame in documents:
-        yield frame if named is None else frame.filter(pl.Series(np.isin(frame["doc_id"].hash().to_numpy(), named)))
+        if named is None:
+            yield frame
+        elif len(named):
+            hashes = frame["doc_id"].hash().to_numpy()
+            places = np.minimum(np.searchsorted(named, hashes), len(named) - 1)
+            yield frame.filter(pl.Series(named[places] == hashes))
 
 
 def _check_is_free(out: Path, *, fresh: bool) -> None:

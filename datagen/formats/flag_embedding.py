@@ -15,7 +15,11 @@ from datagen.formats.shapes import fields_of
 
 def _shape(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
     """`prompt` stands in every row or in none, because the loader puts its files together."""
-    columns = ["query", fields_of("positives", "text").alias("pos"), fields_of("negatives", "text").alias("neg")]
+    columns = [
+        pl.col("query"),
+        fields_of("positives", "text").alias("pos"),
+        fields_of("negatives", "text").alias("neg"),
+    ]
     if facts.scored:
         columns += [fields_of("positives", "score").alias("pos_scores")]
         columns += [fields_of("negatives", "score").alias("neg_scores")]

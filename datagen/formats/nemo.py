@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from datagen.errors import InputError
 from datagen.formats.catalog import Facts, Format, Table
-from datagen.formats.dataset import SIDES, add_texts, build_rows, explode_lists
+from datagen.formats.dataset import SIDES, add_texts, build_rows, explode_lists, explode_objects
 from datagen.formats.files import Look, find_tables, iterate_table, read_table
 from datagen.storage import write_text
 
@@ -48,15 +49,11 @@ def _read_ids(path: Path) -> Iterator[pl.DataFrame]:
         content = _load(file)
         folders = [file.parent / entry["path"] for entry in content["corpus"]]
         corpus = pl.concat([read_table(_corpus_files(folder), "corpus", folder) for folder in folders], how="diagonal")
-        corpus = corpus.rename({"id": "doc_id"}).select(
-            pl.selectors.by_name("doc_id", "title", "text", require_all=False)
-        )
-        rows = [
-            {**row, **{name: [_as_object(item) for item in row[name]] for name in _DOCS}} for row in content["data"]
-        ]
+        corpus = corpus.select(doc_id=pl.col("id").cast(pl.String), text="text")
+        rows = [row | {name: [_as_object(item) for item in row[name]] for name in _DOCS} for row in content["data"]]
         frame = pl.DataFrame(rows, infer_schema_length=None)
-        sides = [explode_lists(frame, {"document": name}).unnest("document") for name in _DOCS]
-        sides = [add_texts(side.rename({"id": "doc_id"}), corpus) for side in sides]
+        sides = [explode_objects(frame, name) for name in _DOCS]
+        sides = [add_texts(side.rename({"id": "doc_id"}, strict=False), corpus) for side in sides]
         yield build_rows(
             frame.select(pl.col("question_id").cast(pl.String).alias("query_id"), query="question"), *sides
         )
@@ -71,12 +68,12 @@ def _as_object(item: object) -> dict[str, object]:
     return item if isinstance(item, dict) else {"id": str(item)}
 
 
-def _load(file: Path) -> dict[str, list[dict[str, object]]]:
+def _load(file: Path) -> dict[str, Any]:  # Any: the user's JSON
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as exc:
-        raise InputError(f"{str(file)!r} is not JSON: {exc}") from exc
-    return content
+        return {name: list(content[name]) for name in ("corpus", "data")}
+    except (ValueError, KeyError, TypeError) as exc:
+        raise InputError(f"{str(file)!r} is not a JSON object with the lists corpus and data: {exc!r}") from exc
 
 
 def _read_inline(path: Path) -> Iterator[pl.DataFrame]:
@@ -92,8 +89,9 @@ def _read_inline(path: Path) -> Iterator[pl.DataFrame]:
 
 def _inline_documents(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """A document may be a text, or an object with its text; one alone, or a list."""
-    every = explode_lists(frame, {"text": name})
-    return every.unnest("text") if isinstance(every.schema["text"], pl.Struct) else every
+    kind = frame.schema[name]
+    is_object = isinstance(kind.inner if isinstance(kind, pl.List) else kind, pl.Struct)
+    return explode_objects(frame, name) if is_object else explode_lists(frame, {"text": name})
 
 
 def _is_by_id(look: Look) -> bool:

@@ -63,20 +63,13 @@ def _shape_arctic_labels(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
 
 
 def _shape_simlm(rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
-    sides = []
+    lists = []
     for side in SIDES:
-        flat = flatten(rows, side)
-        listed = flat.with_columns(doc_id=number_documents(flat, facts).cast(pl.String)).group_by(
-            "row", maintain_order=True
-        )
-        listed = listed.agg(pl.struct(pl.col("doc_id").implode(), pl.col("score").implode()).first().alias(side))
-        sides.append(listed)
-    together = rows.with_row_index("row").select(pl.col("row").cast(pl.Int64), "query_id", "query")
-    return (
-        together.join(sides[0], on="row", maintain_order="left")
-        .join(sides[1], on="row", maintain_order="left")
-        .drop("row")
-    )
+        flat = flatten(rows, side).with_columns(pl.col("score").cast(pl.Float32))
+        flat = flat.with_columns(number_documents(flat, facts).cast(pl.String).alias("doc_id"))
+        grouped = flat.group_by("row", maintain_order=True).agg("doc_id", "score")
+        lists.append(grouped.select(pl.struct("doc_id", "score").alias(side))[side])
+    return rows.select("query_id", "query").with_columns(lists)
 
 
 def _shape_simlm_passages(documents: pl.DataFrame, facts: Facts) -> pl.DataFrame:

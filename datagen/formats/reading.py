@@ -88,6 +88,6 @@ def _iterate(path: Path, chosen: Format) -> Iterator[pl.DataFrame]:
     empty = True
     for frame in chosen.read(path):
         empty = False
-        yield frame.cast(dict(ROWS))
+        yield frame.cast(ROWS)
     if empty:
         raise InputError(f"{str(path)!r} holds no rows of the format {chosen.name}: check its files")

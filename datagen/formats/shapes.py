@@ -50,10 +50,10 @@ def flatten_owners(rows: pl.DataFrame, side: str) -> Int64:
 
 
 def number_documents(documents: pl.DataFrame, facts: Facts) -> pl.Series:
-    """The place of each document in the table of documents, by its `doc_id`, in the order given."""
+    """The place of each document in the table of documents, by its `doc_id`."""
     if facts.numbers is None:
         raise ValueError("the format is not one of places")
-    return documents.select("doc_id").join(facts.numbers, on="doc_id", how="left", maintain_order="left")["number"]
+    return facts.numbers.find(documents["doc_id"])
 
 
 def shape_beir_corpus(documents: pl.DataFrame, facts: Facts) -> pl.DataFrame:

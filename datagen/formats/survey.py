@@ -13,6 +13,7 @@ from datagen.formats.dataset import SIDES
 from datagen.selection.arrays import Int64, UInt64, connect
 from datagen.tables import PASSAGE_MARK
 
+_MOST_WAITING = 4_000_000
 _CUT_OUT = rf"{PASSAGE_MARK}\d+$"
 
 
@@ -39,7 +40,7 @@ def survey_content(content: Content, *, grouped: bool, named: bool) -> Survey:
         grouped: whether document groups are wanted.
         named: whether the documents that rows name are wanted.
     """
-    queries, most, instructed, row_keys, ids = 0, 0, False, [], np.empty(0, np.uint64)
+    queries, most, instructed, row_keys, ids = 0, 0, False, [], _Ids()
     for frame in content.keys():  # noqa: SIM118  # a table, not a mapping
         most = max(most, _most(frame))
         instructed = instructed or frame["instruction"].null_count() < len(frame)
@@ -47,10 +48,28 @@ def survey_content(content: Content, *, grouped: bool, named: bool) -> Survey:
             row_keys.append(_group_keys(frame, queries))
         if named:
             seen = pl.concat([frame[side].explode() for side in SIDES]).drop_nulls()
-            ids = np.union1d(ids, seen.hash().to_numpy())
+            ids.add(seen.hash().to_numpy())
         queries += len(frame)
     groups = _connect_rows(pl.concat(row_keys), queries) if grouped and row_keys else None
-    return Survey(queries, most, instructed, groups, ids if named else None)
+    return Survey(queries, most, instructed, groups, ids.merge() if named else None)
+
+
+class _Ids:
+    """Distinct numbers out of many, put together now and then so that repeated ones take no room."""
+
+    def __init__(self) -> None:
+        self._parts: list[UInt64] = []
+        self._room = _MOST_WAITING
+
+    def add(self, numbers: UInt64) -> None:
+        self._parts.append(numbers)
+        if sum(map(len, self._parts)) > self._room:
+            self._room = 2 * len(self.merge()) + _MOST_WAITING
+
+    def merge(self) -> UInt64:
+        """All that was added, ascending, each once."""
+        self._parts = [np.unique(np.concatenate([np.empty(0, np.uint64), *self._parts]))]
+        return self._parts[0]
 
 
 def _most(frame: pl.DataFrame) -> int:

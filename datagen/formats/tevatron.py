@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from datagen.formats.catalog import Facts, Format, Table
-from datagen.formats.dataset import SIDES, add_texts, build_rows, explode_lists
+from datagen.formats.dataset import SIDES, add_texts, build_rows, explode_lists, explode_objects
 from datagen.formats.files import Look, find_tables, iterate_table, read_table
 from datagen.formats.shapes import fields_of
 
@@ -36,7 +36,7 @@ def _shape_corpus(documents: pl.DataFrame, facts: Facts) -> pl.DataFrame:
 
 def _read_inline(path: Path) -> Iterator[pl.DataFrame]:
     for frame in iterate_table(find_tables(path)):
-        sides = [explode_lists(frame, {"passage": name}).unnest("passage") for name in _PASSAGES]
+        sides = [explode_objects(frame, name) for name in _PASSAGES]
         sides = [side.rename({"docid": "doc_id"}, strict=False) for side in sides]
         yield build_rows(frame.select(pl.col("query_id").cast(pl.String), "query"), *sides)
 

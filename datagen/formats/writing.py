@@ -6,7 +6,7 @@ import gzip
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, Protocol, Self, cast
 
 import polars as pl
 import pyarrow as pa
@@ -85,7 +85,7 @@ def _open_shard(path: Path, temporary: Path, table: Table, stack: ExitStack) -> 
     file: IO[bytes] = stack.enter_context(temporary.open("wb"))
     if path.suffix == ".gz":
         # No name and no time in the header: the same rows are the same bytes.
-        file = stack.enter_context(gzip.GzipFile("", "wb", 5, file, mtime=0))
+        file = cast("IO[bytes]", stack.enter_context(gzip.GzipFile("", "wb", 3, file, mtime=0)))
     if table.separator:
         return _CellShard(file, table.separator, header=table.header)
     return _JsonShard(file, table.around) if path.suffix == ".json" else _LineShard(file)

@@ -24,7 +24,9 @@ def test_two_exports_are_the_same_bytes(name: str, run: Path, tmp_path: Path) ->
     # The names of contrastors' shards are the ends of their paths.
     same = [file for file in files if file.name not in {"counts.json", "offsets.json.gz"}]
     assert len(same) >= 3
-    assert [file for file in same if (tmp_path / "one" / file).read_bytes() != (tmp_path / "two" / file).read_bytes()] == []
+    assert [
+        file for file in same if (tmp_path / "one" / file).read_bytes() != (tmp_path / "two" / file).read_bytes()
+    ] == []
 
 
 def test_shards_hold_as_many_rows_as_asked(run: Path, tmp_path: Path) -> None:

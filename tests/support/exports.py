@@ -16,7 +16,7 @@ QUERIES = 12
 NEGATIVES = 4
 
 
-def make_run(folder: Path, **over: object) -> Path:
+def make_run(folder: Path, *, instructed: bool = False, unscored: bool = False) -> Path:
     """A run of 12 queries and 60 documents, in two parts.
 
     Query 0 has three positives, query 1 shares one of them, query 2 has two negatives, query 3 none; all others have
@@ -24,13 +24,14 @@ def make_run(folder: Path, **over: object) -> Path:
 
     Args:
         folder: where it is made.
-        over: `instructed` gives the even queries an instruction, `unscored` takes one negative's reranker score away.
+        instructed: give the even queries an instruction.
+        unscored: take one negative's reranker score away.
     """
     config = build_config({"out": folder, "input": {"pairs": "mine.jsonl"}, "stages": MINE_STAGES})
     RunFolder(folder).write_summary(config.model_dump(mode="json"), MINE_STAGES)
     corpus = pl.DataFrame([_document(number) for number in range(60)], infer_schema_length=None)
     shards.write_parts(folder / "corpus", "corpus", corpus.iter_slices(25))
-    rows = [_row(number, **over) for number in range(QUERIES)]
+    rows = [_row(number, instructed=instructed, unscored=unscored) for number in range(QUERIES)]
     shards.write_parts(folder / "train", "train", (_train(rows[start : start + 7]) for start in (0, 7)))
     return folder
 
