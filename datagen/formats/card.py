@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from datagen import __version__
+from datagen.version import __version__
 from datagen.formats.catalog import Format, Table
 
 if TYPE_CHECKING:
