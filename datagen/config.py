@@ -71,6 +71,9 @@ class CleanConfig(Settings):
 
     min_document_characters: int = Field(default=1, ge=1, description="shorter documents are dropped")
     min_query_characters: int = Field(default=1, ge=1, description="shorter queries are dropped")
+    adversarial: bool = Field(
+        default=True, description="drop documents that nobody wrote to be read: gibberish, symbols, stuffed with words"
+    )
 
 
 class TeacherConfig(Settings):

@@ -39,17 +39,19 @@ def continue_run(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: setting
     return read_earlier(run, {**given, "stages": stages})
 
 
-def refresh_run(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings not yet validated
+def refresh_run(run: Path, given: dict[str, Any], option: str = "--refresh") -> RunConfig:  # Any: not yet validated
     """The settings of an earlier run with these laid over them, to mine its queries again in another folder.
+
+    `option` names the run on the command line.
 
     Raises:
         ConfigError: a setting is wrong, there is no --out, or an input is given beside the run.
         RunFolderError: the folder holds no run.
     """
     if "input" in given:
-        raise ConfigError("--refresh mines again what a run has mined: leave out the input options")
+        raise ConfigError(f"{option} mines again what a run has mined: leave out the input options")
     if "out" not in given:
-        raise ConfigError("--refresh leaves the earlier run as it is: name a new folder with --out")
+        raise ConfigError(f"{option} leaves the earlier run as it is: name a new folder with --out")
     over = {"stages": [name for name in MINE_STAGES if name != "verify"], "input": {"run": str(run)}}
     settings = RunFolder(run).read_summary()["settings"]
     earlier = {name: value for name, value in settings.items() if name not in _NOT_TAKEN_OVER}

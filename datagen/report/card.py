@@ -52,7 +52,13 @@ def _card(name: str, records: Sequence[StageRecord], tables: Sequence[str], conf
         name=name,
         version=__version__,
         records=[
-            {"name": record.name, "seconds": record.seconds, "counts_line": _line(record.counts)} for record in records
+            {
+                "name": record.name,
+                "seconds": record.seconds,
+                "counts_line": _line(record.counts),
+                "adversarial": record.counts.get("adversarial", []),
+            }
+            for record in records
         ],
         tables=[*(name for name in tables if name == "train"), *(name for name in tables if name != "train")],
         config=config,

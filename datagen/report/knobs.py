@@ -7,6 +7,10 @@ _WORDS = "generate.min_query_words, generate.max_query_words"
 MEANINGS: dict[str, tuple[str, str]] = {
     "empty_text": ("empty or white space", ""),
     "too_short": ("shorter than asked for", "clean.min_document_characters, clean.min_query_characters"),
+    "adversarial": (
+        "gibberish or stuffed text, or near to improbably many queries",
+        "clean.adversarial, mine.adversarial",
+    ),
     "duplicate_text": ("equals an earlier document, which takes its place", ""),
     "repeated_id": ("the same row again", ""),
     "repeated_pair": ("the same pair again", ""),
