@@ -85,10 +85,11 @@ def clean_tables(raw: RawInput, config: CleanConfig) -> CleanResult:
     """The rows that can be used, with light normalisation of their texts.
 
     Dropped are: documents and queries that are empty, too short or repeated under the same id; documents that nobody
-    wrote to be read (`odd_texts`), where `adversarial` says so; documents that equal an earlier one in title and text (their pairs move to that one); pairs that name an unknown or dropped query or
-    document, repeat an earlier pair (the highest relevance stays) or have no finite relevance; queries without
-    a positive (relevance above 0), where there are queries. A document with a title and no text takes the title as
-    its text. Queries of equal text under different ids are kept. The slices of the corpus are read more than once.
+    wrote to be read (`odd_texts`), where `adversarial` says so; documents that equal an earlier one in title and text
+    (their pairs move to that one); pairs that name an unknown or dropped query or document, repeat an earlier pair (the
+    highest relevance stays) or have no finite relevance; queries without a positive (relevance above 0), where there
+    are queries. A document with a title and no text takes the title as its text. Queries of equal text under different
+    ids are kept. The slices of the corpus are read more than once.
 
     Raises:
         InputError: one id stands for different texts.

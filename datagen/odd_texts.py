@@ -124,7 +124,7 @@ def explain_odd(signs: TextSigns) -> pl.Series:
             "bits": signs.bits.round(1),
         }
     )
-    told = numbers.select(
+    return numbers.select(
         pl.when(pl.Series(symbols))
         .then(pl.format("symbols: {} % of it", "share"))
         .when(pl.Series(gibberish))
@@ -133,7 +133,6 @@ def explain_odd(signs: TextSigns) -> pl.Series:
         .then(pl.format("stuffed: {} different words in {}", "different", "words"))
         .alias("why")
     )["why"]
-    return told
 
 
 def find_odd(slices: Callable[[], Iterable[pl.Series]]) -> pl.Series:
