@@ -271,6 +271,7 @@ def mine_negatives(
     judge_max_cost: judge_options.JudgeMaxCost = None,
     base_url: options.BaseUrl = None,
     max_in_flight: options.MaxInFlight = None,
+    soft_labels: options.SoftLabels = False,
     dry_run: options.Forecast = False,
     out: options.Out = None,
     cache: options.Cache = None,

@@ -97,7 +97,29 @@ def _print(canary: Canary) -> None:
     for name, share in (("recall", canary.recall), ("retention", canary.retention)):
         console.print(f"[bold]{name} {_told(share)}[/bold]: {MEANINGS[name]}")
     console.print(f"altered: {MEANINGS['altered']}")
+    if not canary.curve.is_empty():
+        _print_curve(canary)
     typer.echo(f"\nThe mined run, with the ledger of all candidates:  {canary.path / 'run'}")
+
+
+def _print_curve(canary: Canary) -> None:
+    """What other margins would do, and the one to take."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from datagen.canary.measure import WANTED_RECALL
+    from datagen.cli_output import open_console
+
+    table = Table("--margin", "recall", "retention", title="Other margins", title_justify="left", box=SIMPLE_HEAD)
+    for margin, recall, retention in canary.curve.iter_rows():
+        table.add_row(f"{margin:g}", f"{recall:.1%}", f"{retention:.1%}")
+    open_console().print(table)
+    if canary.suggested is None:
+        typer.echo(f"No margin brings recall to {WANTED_RECALL:.0%}: what is missed scores like a right negative.")
+    else:
+        typer.echo(
+            f"--margin {canary.suggested:g} keeps most hard negatives at a recall of {WANTED_RECALL:.0%} or more."
+        )
 
 
 def _told(share: Share) -> str:

@@ -82,6 +82,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "labels": ("calibration.labels",),
     "labels_complete": ("calibration.labels_complete",),
     **JUDGE_SETTINGS,
+    "soft_labels": ("export.soft_labels",),
 }
 """Which settings an option of a command fills."""
 
@@ -249,6 +250,10 @@ Confidence = Annotated[float | None, _option("--confidence", _CHOICE, "With whic
 Judged = Annotated[str | None, _option("--labels", _INPUT, "Judgements for it: query id, document id, 0 or 1.")]
 LabelsComplete = Annotated[
     bool, _option("--labels-complete", _INPUT, "What the labels do not list for a query of theirs is not relevant.")
+]
+SoftLabels = Annotated[
+    bool,
+    _option("--soft-labels", _RUN, "Label positives and negatives from 0 to 1, by all scores: to distil."),
 ]
 Index = Annotated[
     str | None, _option("--index", _CHOICE, "auto, flat, blocked, ivf, hnsw or package.module:Class.", "auto")

@@ -204,6 +204,9 @@ class ExportConfig(Settings):
     """How the training shards are written."""
 
     rows_per_shard: int = Field(default=100_000, ge=1, description="queries in one parquet file of train/")
+    soft_labels: bool = Field(
+        default=False, description="fuse the scores of positives and negatives to labels from 0 to 1, for distillation"
+    )
 
 
 class RunConfig(Settings):

@@ -194,6 +194,7 @@ POSITIVE = pa.struct(
         _required("text", _TEXT),
         _required("teacher_score", _SCORE),
         pa.field("reranker_score", _SCORE),
+        pa.field("soft_label", _SCORE),
     ]
 )
 
@@ -207,8 +208,10 @@ NEGATIVE = pa.struct(
         pa.field("reranker_score", _SCORE),
         pa.field("p_false_negative", _SCORE),
         pa.field("tier", _TEXT),
+        pa.field("soft_label", _SCORE),
     ]
 )
+"""`soft_label`, here and in `POSITIVE`, is null unless `export.soft_labels` asks for it, and where scores are missing."""
 
 TRAIN = pa.schema(
     [

@@ -22,7 +22,12 @@ NEAREST = 10
 """Natural hard negatives looked at for each query, those nearest to it."""
 CONFIDENCE = 0.95
 
+WANTED_RECALL = 0.95
+"""Recall that a suggested margin keeps."""
+
+_MARGINS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _ELIGIBLE = ("surplus", "selected")
+_REOPENED = (*_ELIGIBLE, "margin")
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,9 @@ def exact_interval(hits: int, of: int, confidence: float = CONFIDENCE) -> tuple[
 
 
 def judge_plants(ledger: Path, plants: pl.DataFrame) -> pl.DataFrame:
-    """What the settings did with each plant: query_id, doc_id, kind, in_reach, eligible, reason (null: not found).
+    """What the settings did with each plant: query_id, doc_id, kind, in_reach, eligible, reason, p_false_negative.
+
+    The last two are null where the search did not find it.
 
     A plant is eligible when nothing is against it as a negative, whether it was chosen or not; it is in reach when it
     is among the candidates of its query.
@@ -61,7 +68,7 @@ def judge_plants(ledger: Path, plants: pl.DataFrame) -> pl.DataFrame:
         ledger: the folder of candidates.
         plants: with query_id, doc_id and kind.
     """
-    rows = shards.scan(ledger).select("query_id", "doc_id", "reason").collect()
+    rows = shards.scan(ledger).select("query_id", "doc_id", "reason", "p_false_negative").collect()
     wanted = plants.select("query_id", "doc_id", "kind")
     joined = wanted.join(rows, on=["query_id", "doc_id"], how="left", maintain_order="left")
     return _judged(joined)
@@ -79,7 +86,7 @@ def judge_natural(ledger: Path, queries: pl.DataFrame, pairs: pl.DataFrame, mark
     near = shards.scan(ledger).filter(
         ~pl.col("doc_id").str.starts_with(mark), pl.col("reason") != "known_positive", pl.col("rank") > 0
     )
-    ranked = near.select("query_id", "doc_id", "reason", "teacher_score").collect()
+    ranked = near.select("query_id", "doc_id", "reason", "p_false_negative", "teacher_score").collect()
     ranked = ranked.join(pairs, on="doc_id", how="semi", maintain_order="left")
     ranked = ranked.sort("teacher_score", descending=True, maintain_order=True)
     first = ranked.filter(pl.int_range(pl.len()).over("query_id") < 2 * NEAREST)
@@ -91,7 +98,7 @@ def judge_natural(ledger: Path, queries: pl.DataFrame, pairs: pl.DataFrame, mark
     clear = clear.group_by("query_id", "doc_id").agg(pl.col("differs").all()).filter("differs")
     hard = first.join(clear, on=["query_id", "doc_id"], how="semi", maintain_order="left")
     hard = hard.filter(pl.int_range(pl.len()).over("query_id") < NEAREST)
-    return _judged(hard.select("query_id", "doc_id", "reason", kind=pl.lit(NATURAL)))
+    return _judged(hard.with_columns(kind=pl.lit(NATURAL)))
 
 
 def count_kinds(judged: pl.DataFrame) -> pl.DataFrame:
@@ -117,6 +124,31 @@ def retention_of(judged: pl.DataFrame) -> Share:
     return Share(int(natural["eligible"].sum()), len(natural))
 
 
+def draw_curve(judged: pl.DataFrame) -> pl.DataFrame:
+    """Recall and retention under other margins of the policy adaptive: margin, recall, retention; from P alone.
+
+    What closure or reranker are against stays out. What a higher margin lets through, a reranker might still set aside:
+    recall is then a lower bound, retention an upper one. Empty where the ledger has no P.
+    """
+    schema = {"margin": pl.Float64, "recall": pl.Float64, "retention": pl.Float64}
+    if not judged["p_false_negative"].count():
+        return pl.DataFrame(schema=schema)
+    rows = []
+    for margin in _MARGINS:
+        passes = pl.col("reason").is_in(_REOPENED) & (
+            pl.col("p_false_negative").cast(pl.Float32) <= pl.lit(margin, pl.Float32)
+        )
+        moved = judged.with_columns(eligible=passes.fill_null(value=False))
+        rows.append((margin, recall_of(moved).value, retention_of(moved).value))
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def suggest_margin(curve: pl.DataFrame) -> float | None:
+    """The margin of a curve that keeps most hard negatives while recall is as wanted; None where none does."""
+    good = curve.filter(pl.col("recall") >= WANTED_RECALL).sort("retention", "margin")
+    return None if good.is_empty() else float(good["margin"][-1])
+
+
 def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(
         "query_id",
@@ -125,6 +157,7 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
         in_reach=pl.col("reason").is_not_null(),
         eligible=pl.col("reason").is_in(_ELIGIBLE).fill_null(value=False),
         reason="reason",
+        p_false_negative="p_false_negative",
     )
 
 

@@ -64,8 +64,9 @@ def _change_title(known: Known, rng: random.Random) -> Plant | None:
 def _edit_words(known: Known, rng: random.Random) -> Plant | None:
     """One word in twelve left out, doubled or misspelt, none of them a number or a word of the query."""
     kept = words_of(known.query)
-    edited = [_slip(word, rng) if rng.random() < 1 / 12 and _may_change(word, kept) else word for word in _split(known)]
-    return Plant(known.title, "".join(edited))
+    words = [_slip(word, rng) if rng.random() < 1 / 12 and _may_change(word, kept) else word for word in _split(known)]
+    edited = "".join(words)
+    return None if edited.split() == known.text.split() else Plant(known.title, edited)
 
 
 def _reorder(known: Known, rng: random.Random) -> Plant | None:

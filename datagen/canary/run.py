@@ -20,10 +20,12 @@ from datagen.canary.measure import (
     CONFIDENCE,
     Share,
     count_kinds,
+    draw_curve,
     judge_natural,
     judge_plants,
     recall_of,
     retention_of,
+    suggest_margin,
 )
 from datagen.canary.planting import MARK, Tables, make_plants, paraphrase_wanted, sample_positives, write_planted
 from datagen.canary.plants import ALTERED, KIND_MEANINGS
@@ -50,9 +52,16 @@ class Canary:
     kinds: pl.DataFrame
     """kind, planted, in_reach, eligible, reasons."""
     judged: pl.DataFrame
-    """query_id, doc_id, kind, in_reach, eligible, reason of each."""
+    """query_id, doc_id, kind, in_reach, eligible, reason, p_false_negative of each."""
+    curve: pl.DataFrame
+    """margin, recall, retention, for the policy adaptive; empty for others."""
     path: Path
     """The folder, with the run in `run`."""
+
+    @property
+    def suggested(self) -> float | None:
+        """The margin that keeps most hard negatives at the recall that is wanted; None where none does."""
+        return suggest_margin(self.curve)
 
     def as_json(self) -> str:
         """The figures, with what they mean."""
@@ -61,7 +70,8 @@ class Canary:
             for name, share in (("recall", self.recall), ("retention", self.retention))
             if share.of
         }
-        return json.dumps({**shares, "confidence": CONFIDENCE, "kinds": self.kinds.to_dicts(), "meanings": MEANINGS})
+        rest = {"kinds": self.kinds.to_dicts(), "curve": self.curve.to_dicts(), "suggested_margin": self.suggested}
+        return json.dumps({**shares, "confidence": CONFIDENCE, **rest, "meanings": MEANINGS})
 
 
 MEANINGS: Mapping[str, str] = {
@@ -151,4 +161,5 @@ def _measure(ledger: Path, tables: Tables, plants: pl.DataFrame, out: Path) -> C
     pairs = shards.read(tables.pairs).filter(pl.col("relevance") > 0).select("query_id", "doc_id")
     natural = judge_natural(ledger, queries, pairs, MARK)
     judged = pl.concat([judge_plants(ledger, plants), natural])
-    return Canary(recall_of(judged), retention_of(judged), count_kinds(judged), judged, out)
+    figures = recall_of(judged), retention_of(judged), count_kinds(judged)
+    return Canary(*figures, judged, draw_curve(judged), out)
