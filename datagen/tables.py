@@ -211,7 +211,7 @@ NEGATIVE = pa.struct(
         pa.field("soft_label", _SCORE),
     ]
 )
-"""`soft_label`, here and in `POSITIVE`, is null unless `export.soft_labels` asks for it, and where scores are missing."""
+"""`soft_label`, here and in `POSITIVE`, is null without `export.soft_labels`, and where a score is missing."""
 
 TRAIN = pa.schema(
     [

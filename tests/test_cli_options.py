@@ -25,7 +25,7 @@ PROMISED = (
     "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set "
     "--max-false-negatives --confidence --labels --labels-complete --also-teacher --sources --dims --index "
     "--min-recall --memory "
-    "--judge --llm --judge-budget --judge-mode --max-cost --check-positives --base-url --max-in-flight"
+    "--judge --llm --judge-budget --judge-mode --max-cost --check-positives --base-url --max-in-flight --soft-labels"
 )
 NO_DEFAULT = ("None", "False", "required", "()", "{}")
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "refreshed", "dry_run"}
@@ -45,6 +45,7 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
         {"calibration": {"max_false_negatives": 0.05, "labels": "l.tsv", "labels_complete": True}},
     ),
     ("--reranker none", {"denoise": {"reranker": "none"}}),
+    ("--soft-labels", {"export": {"soft_labels": True}}),
     ("--num-negatives 3", {"mine": {"num_negatives": 3}}),
     ("--choice random", {"mine": {"choice": {"method": "random"}}}),
     ("--tiers 3,0,2", {"mine": {"choice": {"method": "tiers", "tiers": [3, 0, 2]}}}),
