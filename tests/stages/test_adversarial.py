@@ -19,7 +19,7 @@ from datagen.testing import HashingTeacher
 from tests.support.inputs import load
 
 STUFFED = " ".join(["cheap", "pills", "online"] * 20)
-N = 150
+N = 400
 
 
 class LeaningTeacher(HashingTeacher):
@@ -27,10 +27,11 @@ class LeaningTeacher(HashingTeacher):
 
     def encode(self, texts: list[str], role: Role) -> Float32:  # type: ignore[override]  # lists alone are asked for
         vectors = super().encode(texts, role)
+        vectors[:, 0] = 0
         lean = np.zeros(vectors.shape[1], np.float32)
         lean[0] = 1.0
         if role == "query":
-            vectors = vectors + np.float32(1.3) * lean
+            vectors = vectors + np.float32(1.2) * lean
         else:
             vectors[[text.startswith("zzz") for text in texts]] = lean
         unit: Float32 = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
@@ -98,7 +99,7 @@ def test_nothing_is_kept_out_when_both_are_off(tmp_path: Path) -> None:
     assert shards.read(run.path / "corpus").height == N + 2
     ledger = shards.read(run.path / "candidates")
     assert not ledger["reason"].eq("adversarial").any()
-    assert (ledger.filter(pl.col("doc_id") == "magnet")["decision"] == "negative").any()
+    assert len(ledger.filter(pl.col("doc_id") == "magnet")) > N / 2
     assert "adversarial" not in _counts(run, "clean")
 
 
