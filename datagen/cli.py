@@ -14,8 +14,8 @@ from datagen import cli_audit
 from datagen import cli_judge_options as judge_options
 from datagen import cli_options as options
 from datagen.cli_base import read_times, run_config, speaking
-from datagen.cli_export import export_run
 from datagen.cli_canary import measure_canary
+from datagen.cli_export import export_run
 from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
 from datagen.cli_report import write_report
