@@ -14,7 +14,7 @@ from datagen.settings import Settings, Share
 MarginPolicy = Literal["adaptive", "spread", "relative", "absolute"]
 PositiveScore = Literal["min", "own", "quantile"]
 
-DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.03, "spread": 0.5, "relative": 0.05, "absolute": 0.05}
+DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.05, "spread": 0.5, "relative": 0.05, "absolute": 0.05}
 
 
 class MineConfig(Settings):
@@ -41,10 +41,10 @@ class MineConfig(Settings):
     margin: float | None = Field(
         default=None,
         ge=0,
-        description="default by policy: P(false negative) 0.03 (adaptive), 0.5 spreads (spread), 0.05 (others)",
+        description="default by policy: P(false negative) 0.05 (adaptive), 0.5 spreads (spread), 0.05 (others)",
     )
     margin_ceiling: Share = Field(
-        default=0.1,
+        default=0.2,
         description="adaptive: a query left short at every depth takes its least doubtful candidates up to this chance",
     )
     near_positive_share: Share = Field(

@@ -256,7 +256,7 @@ def test_labels_of_other_queries_are_refused(run: Run) -> None:
 def test_a_grid_without_settings_goes_around_the_run_s_own(run: Run) -> None:
     rows = tune(run())
     assert rows["policy"].to_list() == ["spread"] * 5 + ["adaptive", "relative", "absolute"]
-    assert rows["margin"].to_list() == [0.5, 0.0, 0.25, 0.75, 1.0, 0.03, 0.05, 0.05]
+    assert rows["margin"].to_list() == [0.5, 0.0, 0.25, 0.75, 1.0, 0.05, 0.05, 0.05]
     assert rows["own"].to_list() == [True] + [False] * 7
     zero = build_config(merge(open_review(run()).config.model_dump(mode="json"), {"mine": {"margin": 0}})).mine
     assert [over["margin"] for over in default_grid(zero)[:5]] == [0.0, 0.25, 0.5, 0.75, 1.0]

@@ -161,9 +161,9 @@ class Evidence:
         number = own_positive[own.rows]
         valid = number >= 0
         z = np.where(valid, profile.z(place[number], scores), np.nan)
-        share = np.full(scores.shape, np.nan)
-        share[valid] = self._document_share(block, profile, place, number[valid], z[valid], around)
-        return {"document_score": np.nanmax(z, axis=1), "document_share": np.log10(np.nanmin(share, axis=1))}
+        ranks = np.full(scores.shape, np.nan)
+        ranks[valid] = self._document_ranks(block, profile, place, number[valid], z[valid], around)
+        return {"document_score": np.nanmax(z, axis=1), "document_rank": np.log2(np.nanmin(ranks, axis=1))}
 
     def _grid(self, own: Candidates, n: int) -> tuple[Float32, Int64]:
         """The vectors of the candidates, query by query, (n_queries, most candidates, dim), and the cell of each."""
@@ -173,17 +173,17 @@ class Evidence:
         grid[own.rows, cell] = vectors[place]
         return grid, cell
 
-    def _document_share(
+    def _document_ranks(
         self, block: _Block, profile: Profiles, place: Int64, number: Int64, z: Float64, around: Neighbours | None
     ) -> Float64:
-        """The share of the corpus that a positive prefers to each candidate, itself counted."""
+        """The rank of each candidate for a positive taken as a query; the positive itself has the first."""
         far = profile.share_above(place[number], z) * self.n_documents
         if around is None or block.searched is None:
-            return np.maximum(1.0, far) / self.n_documents
+            return np.maximum(1.0, far)
         depth = around.scores.shape[1]
         known = profile.z(place[:, None], around.scores[block.searched])
         above = np.count_nonzero(known[number] > z[:, None] + _TOLERANCE, axis=1)
-        return np.where(above < depth, np.maximum(1, above), np.maximum(depth, far)) / self.n_documents
+        return np.where(above < depth, np.maximum(1, above), np.maximum(depth, far))
 
     def _wording(self, block: _Block, own: Candidates) -> dict[str, Float64]:
         """What candidates share in words with the query and with the positives."""

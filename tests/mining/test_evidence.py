@@ -70,8 +70,8 @@ def _expected(row: int, document: int) -> dict[str, float]:
         "top_gap": _z(own, own.max()) - z,
         "rank": float(np.log2((own > own[document]).sum() + 1)),
         "document_score": max(_z(around[p], around[p][document]) for p in known),
-        "document_share": float(
-            np.log10(min(max(1, (around[p] > around[p][document] + 1e-6).sum()) for p in known) / N_DOCUMENTS)
+        "document_rank": float(
+            np.log2(min(max(1, (around[p] > around[p][document] + 1e-6).sum()) for p in known))
         ),
         "word_gap": float(np.mean(wording[known]) - wording[document]),
         "word_share": float(np.log10(((wording > wording[document] + 1e-6).sum() + 0.5) / (N_DOCUMENTS + 1))),
@@ -102,13 +102,13 @@ def test_each_feature_is_what_its_description_says(monkeypatch: pytest.MonkeyPat
     assert np.isnan(measured[candidates.rows == 2]).all()
 
 
-def test_without_neighbours_the_sample_tells_the_share() -> None:
+def test_without_neighbours_the_sample_tells_the_rank() -> None:
     candidates = _candidates()
     ranks = candidates.ranks.astype(np.int64)
     exact, told = (_evidence().measure(_asked(around), candidates, ranks) for around in (_neighbours(), None))
-    column = FEATURES.index("document_share")
+    column = FEATURES.index("document_rank")
     known = ~np.isnan(exact[:, column])
-    np.testing.assert_allclose(10 ** told[known, column], 10 ** exact[known, column], atol=1.5 / N_DOCUMENTS)
+    np.testing.assert_allclose(2 ** told[known, column], 2 ** exact[known, column], atol=1.5)
 
 
 def test_features_of_words_are_not_known_without_words() -> None:

@@ -45,7 +45,7 @@ TWINS: dict[str, tuple[str | tuple[str, str], ...]] = {
 }
 
 
-@pytest.mark.parametrize("policy", ["absolute", "adaptive"])
+@pytest.mark.parametrize("policy", ["absolute", "spread"])
 def test_equal_text_under_another_id_is_never_a_negative_of_its_twins_query(
     mine: Mine, tiny: Collection, policy: str
 ) -> None:
@@ -61,7 +61,7 @@ def test_equal_text_under_another_id_is_never_a_negative_of_its_twins_query(
         assert mined.negatives(other)
 
 
-@pytest.mark.parametrize("policy", ["absolute", "relative", "adaptive"])
+@pytest.mark.parametrize("policy", ["absolute", "relative", "spread"])
 def test_nearly_equal_text_under_another_id_is_never_a_negative(mine: Mine, tiny: Collection, policy: str) -> None:
     text = " and ".join(
         f"the {first} of a {second}" for first, second in itertools.combinations(("cell", "gene", *"abcde"), 2)

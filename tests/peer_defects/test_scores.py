@@ -64,7 +64,7 @@ def test_d05_a_document_scores_the_same_as_positive_and_as_candidate(mine: Mine,
 
 
 @pytest.mark.parametrize("reranker", ["none", OVERLAP])
-@pytest.mark.parametrize("policy", ["relative", "adaptive"])
+@pytest.mark.parametrize("policy", ["relative", "spread", "adaptive"])
 def test_d07_rejected_documents_are_never_handed_out_when_negatives_are_short(
     mine: Mine, tiny: Collection, policy: str, reranker: str
 ) -> None:
@@ -116,7 +116,7 @@ def test_d11_rank_zero_marks_only_positives_that_the_search_did_not_reach(mine: 
     assert all(item["rank"] > 0 for row in mined.train.values() for item in row["negatives"])
 
 
-@pytest.mark.parametrize("policy", ["relative", "absolute", "adaptive"])
+@pytest.mark.parametrize("policy", ["relative", "absolute", "spread", "adaptive"])
 def test_d14_scores_are_cosines_and_the_nearest_document_comes_first(mine: Mine, tiny: Collection, policy: str) -> None:
     mined = mine(tiny, mine={"margin_policy": policy})
     true = tiny.scores()

@@ -48,8 +48,8 @@ def test_the_packaged_model_tells_doubtful_from_harmless() -> None:
     assert set(model.features) <= set(FEATURES)
     assert (model.scale > 0).all()
     near = {name: float(c) for name, c in zip(model.features, model.centre, strict=True)}
-    near |= {"gap": 0.0, "document_score": 12.0, "document_share": -3.5, "rank": 0.0, "top_gap": 0.0}
-    far = near | {"gap": 8.0, "document_score": 0.0, "document_share": -0.3, "rank": 8.0, "top_gap": 8.0}
+    near |= {"gap": 0.0, "document_score": 12.0, "document_rank": 0.0, "rank": 0.0, "top_gap": 0.0}
+    far = near | {"gap": 8.0, "document_score": 0.0, "document_rank": 10.0, "rank": 8.0, "top_gap": 8.0}
     assert model.probabilities(_features(**near))[0] > 0.3
     assert model.probabilities(_features(**far))[0] < 0.02
 
