@@ -172,7 +172,7 @@ class Miner:
         limits: Float64,
     ) -> _Judged:
         """What is against each candidate, and how likely it is a false negative."""
-        features = self.evidence.measure(asked, candidates, union.ranks[:, 0])
+        features = self.evidence.measure(asked, candidates, union.ranks[:, 0].astype(np.int64))
         known = closure.positives.sizes[candidates.rows] > 0
         doubts = np.where(known, self.model.probabilities(features), np.nan).astype(np.float32)
         over = candidates.scores.astype(np.float64) > limits[candidates.rows]
