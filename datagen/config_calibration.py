@@ -29,7 +29,7 @@ class CalibrationConfig(Settings):
     draws: int = Field(
         default=8, ge=1, le=100, description="times a judged query is replayed at most, with other positives known"
     )
-    max_replays: int = Field(default=4000, ge=10, description="replays of all judged queries together")
+    max_replays: int = Field(default=2000, ge=10, description="replays of all judged queries together")
 
     @property
     def enabled(self) -> bool:

@@ -62,8 +62,14 @@ class Traced:
 
     def take(self, places: Int64) -> Traced:
         """The candidates at these places."""
-        parts = (self.rows, self.documents, self.ranks, self.scores, self.features)
-        return Traced(self.replays, *(part[places] for part in parts), self.anchors)
+        return replace(
+            self,
+            rows=self.rows[places],
+            documents=self.documents[places],
+            ranks=self.ranks[places],
+            scores=self.scores[places],
+            features=self.features[places],
+        )
 
     def emitted(self, chooser: Chooser, logits: Float64, cut: float) -> Int64:
         """Places of the candidates that become negatives under a cut of their log odds."""

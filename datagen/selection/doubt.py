@@ -113,10 +113,10 @@ def load_doubt_model(path: Path | None = None) -> DoubtModel:
 def parse_doubt_model(content: Mapping[str, Any]) -> DoubtModel:  # Any: JSON
     """The model that `DoubtModel.to_json` wrote."""
     named = content["features"]
-    centre, scale, slopes = (
+    centre, scale, coefficients = (
         np.array([row[key] for row in named.values()]) for key in ("centre", "scale", "coefficient")
     )
-    return DoubtModel(tuple(named), centre, scale, slopes, content["intercept"], content["provenance"])
+    return DoubtModel(tuple(named), centre, scale, coefficients, content["intercept"], content["provenance"])
 
 
 @dataclass(frozen=True)

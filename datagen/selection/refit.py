@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from datagen.selection.arrays import Bool, Float32, Float64, Int64
-from datagen.selection.doubt import FEATURES, DoubtModel
+from datagen.selection.doubt import FEATURES, DoubtModel, standardise
 
 STRENGTH = 100.0
 """Weighted candidates that the shipped model counts for; 1 to 1,000 serve about as well on judged sets."""
@@ -52,7 +52,7 @@ def refit(prior: DoubtModel, features: Float32, wrong: Bool, weights: Float64) -
     """The model that fits judged candidates best and stays near a prior one; arguments as for `cross_fit`."""
     kept = np.flatnonzero(weights > 0)
     places = [FEATURES.index(name) for name in prior.features]
-    x = np.nan_to_num((features[kept][:, places].astype(np.float64) - prior.centre) / prior.scale)
+    x = standardise(features[kept][:, places].astype(np.float64), prior.centre, prior.scale)
     x = np.hstack([x, np.ones((len(x), 1))])
     start = np.r_[prior.coefficients, prior.intercept]
     y, w = wrong[kept].astype(np.float64), weights[kept]

@@ -93,14 +93,13 @@ class Verdict:
 
 def measure_effects(cuts: Sequence[Emitted]) -> Effects:
     """Design effects over all cuts, drawn towards those of other corpora where few wrong labels were seen."""
-    found = [_effects_at(cut) for cut in cuts]
-    weight = np.asarray([wrong for wrong, _, _ in found])
+    weight, judged, run = np.array([_effects_at(cut) for cut in cuts]).T
     if not weight.sum() > 0:
         return Effects(*_PRIOR_EFFECTS)
     trust = weight.max() / (weight.max() + _PRIOR_WEIGHT)  # cuts overlap: many that say the same are one witness
-    means = [float(weight @ np.asarray(column)) / weight.sum() for column in list(zip(*found, strict=True))[1:]]
-    mixed = [trust * mean + (1 - trust) * prior for mean, prior in zip(means, _PRIOR_EFFECTS, strict=True)]
-    return Effects(*(max(least, effect) for least, effect in zip(_LEAST_EFFECTS, mixed, strict=True)))
+    means = np.array([weight @ judged, weight @ run]) / weight.sum()
+    mixed = np.maximum(_LEAST_EFFECTS, trust * means + (1 - trust) * np.asarray(_PRIOR_EFFECTS))
+    return Effects(float(mixed[0]), float(mixed[1]))
 
 
 def choose_cut(

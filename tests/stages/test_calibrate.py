@@ -16,6 +16,7 @@ from datagen.errors import ConfigError, InputError
 from datagen.mining.calibrating import GRID
 from datagen.report.promise import tell_promise
 
+HASHING = "datagen.testing:HashingTeacher"
 N_TOPICS, PER_TOPIC, N_QUERIES = 8, 12, 64
 JUDGED = range(N_QUERIES // 2)
 
@@ -52,13 +53,15 @@ def _write_set(folder: Path) -> dict[str, set[str]]:
     return relevant
 
 
-def _mine(folder: Path, out: str = "run", **calibration: object) -> dict[str, Any]:  # Any: JSON counts
+def _mine(
+    folder: Path, out: str = "run", teacher: str = HASHING, **calibration: object
+) -> dict[str, Any]:  # Any: JSON counts
     """What run.json tells of the stages."""
     given: dict[str, Any] = {  # Any: nested settings
         "out": folder / out,
         "cache": folder / "cache",
         "input": {"beir": str(folder)},
-        "teacher": {"model": "datagen.testing:HashingTeacher", "device": "cpu"},
+        "teacher": {"model": teacher, "device": "cpu", "dtype": "float32"},
         "denoise": {"reranker": "none"},
         "calibration": {"max_false_negatives": 0.1, **calibration},
     }
@@ -66,7 +69,7 @@ def _mine(folder: Path, out: str = "run", **calibration: object) -> dict[str, An
     return dict(json.loads((folder / out / "run.json").read_text(encoding="utf-8"))["stages"])
 
 
-def _labels(folder: Path) -> dict[str, object]:
+def _labels(folder: Path) -> dict[str, Any]:  # Any: settings
     return {"labels": str(folder / "labels.tsv"), "labels_complete": True}
 
 
@@ -180,3 +183,13 @@ def test_a_margin_beside_a_promise_is_refused() -> None:
         build_config(
             {"out": "r", "input": {"beir": "b"}, "calibration": {"max_false_negatives": 0.1}, "mine": {"margin": 0.2}}
         )
+
+
+def test_calibrated_decisions_stay_when_teacher_scores_are_scaled_and_shifted(
+    mined: tuple[Path, dict[str, set[str]], dict[str, Any]],  # Any: JSON
+) -> None:
+    folder, _, stages = mined
+    shifted = _mine(folder, "shifted", "tests.support.shifted_teacher:ShiftedTeacher", **_labels(folder))
+    for name in ("cut", "estimate", "log2_rank", "coverage"):
+        assert shifted["calibrate"]["counts"][name] == pytest.approx(stages["calibrate"]["counts"][name], rel=1e-3)
+    assert _negatives(folder / "shifted") == _negatives(folder / "run")
