@@ -27,7 +27,7 @@ class AuditConfig(Settings):
         "that is more)",
     )
     test_vector: float | None = Field(
-        default=1.0,
+        default=1.5,
         ge=0,
         description="a query that scores for a test query at most so many spreads below the test query itself is near "
         "it; null: vectors are not compared",

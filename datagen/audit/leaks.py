@@ -5,6 +5,8 @@ A classifier that sees a passage alone, by its length and by its style, judged o
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ import polars as pl
 
 from datagen.audit.material import POSITIVE, Material, sample_rows
 from datagen.selection.arrays import Bool, Float64
+
+log = logging.getLogger(__name__)
 
 _FOLDS = 5
 _RESAMPLES = 200
@@ -30,8 +34,11 @@ def measure_leaks(material: Material, size: int, seed: int) -> dict[str, Any]:  
     Returns:
         `length_auc` (by the number of characters alone; 0.5: not at all) and `style_auc` (logistic regression over
         TF-IDF of characters and words, and the length; 5-fold cross-validation), each as `value`, `low` and `high`
-        of a 95 % bootstrap interval; empty where either kind has fewer than 20 passages.
+        of a 95 % bootstrap interval; empty where either kind has fewer than 20 passages, or scikit-learn is missing.
     """
+    if importlib.util.find_spec("sklearn") is None:
+        log.warning("what leaks without the query is not measured: that takes scikit-learn, as in datagen[report]")
+        return {}
     texts, labels = _labelled(material, size, seed)
     if min(labels.sum(), (~labels).sum()) < _LEAST:
         return {}

@@ -62,7 +62,7 @@ def _doubt_lines(figures: Mapping[str, Any]) -> list[str]:  # Any: JSON figures
 
 def _leak_lines(leaks: Mapping[str, Any]) -> list[str]:  # Any: JSON figures
     if not leaks:
-        return ["style: not measured, too few positives or negatives"]
+        return ["positives against negatives without reading the query: not measured"]
     style, length = ("{value:.2f} ({low:.2f} to {high:.2f})".format(**leaks[name]) for name in _AUCS)
     clear = min(leaks[name]["low"] for name in _AUCS[:1]) >= _CLEAR_LEAK
     verdict = ": a student can learn to tell them apart without the query" if clear else ""

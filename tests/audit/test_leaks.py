@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
+import pytest
 
 from datagen.audit.leaks import measure_leaks
 from tests.support.audits import material_of
@@ -41,3 +44,11 @@ def test_nothing_is_said_when_there_are_few_passages() -> None:
 
 def _passage(rng: np.random.Generator, words: int) -> str:
     return " ".join(rng.choice(WORDS, words))
+
+
+def test_leaks_are_not_measured_when_scikit_learn_is_missing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert measure_leaks(material_of(("q", ["a"], ["b"])), 1000, 0) == {}
+    assert "takes scikit-learn" in caplog.text
