@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from datagen import __version__
 from datagen.formats.catalog import Format, Table
+from datagen.version import __version__
 
 if TYPE_CHECKING:
     from datagen.formats.export import Exported
