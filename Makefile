@@ -113,7 +113,7 @@ $(FOR_VLLM): $(PACKAGING) constraints-vllm.txt
 # Only the loaders are run: what the packages ask for besides is left out, as their pins exclude each other.
 $(FOR_LOADERS): $(PACKAGING) constraints-loaders.txt
 	$(PYTHON) -m venv .venv-loaders
-	.venv-loaders/bin/pip install --disable-pip-version-check -c constraints-loaders.txt -e '.[st,hub]' pytest hypothesis ujson
+	.venv-loaders/bin/pip install --disable-pip-version-check -c constraints-loaders.txt -e '.[st,hub]' pytest hypothesis ujson pillow
 	.venv-loaders/bin/pip install --disable-pip-version-check -c constraints-loaders.txt --no-deps \
 		pylate tevatron nemo-automodel colbert-ai gpl beir
 	@touch $@

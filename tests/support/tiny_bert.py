@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -17,8 +18,9 @@ def save_tiny_bert(folder: Path, *, labels: int | None = None) -> Path:
     """A model folder, the same for every call: an encoder, or, with `labels`, one that classifies pairs."""
     tokenizer = make_tokenizer()
     tokenizer.save_pretrained(folder)
-    shape = {"hidden_size": _SIZE, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": _SIZE}
-    shape |= {"vocab_size": len(tokenizer), "max_position_embeddings": 64, "num_labels": labels or 2}
+    shape: dict[str, Any] = {"vocab_size": len(tokenizer), "max_position_embeddings": 64}  # Any: numbers of the model
+    shape |= {"hidden_size": _SIZE, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": _SIZE}
+    shape["num_labels"] = labels or 2
     config = transformers.BertConfig(**shape)
     torch.manual_seed(1)
     kind = transformers.BertForSequenceClassification if labels else transformers.BertModel
