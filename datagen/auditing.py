@@ -174,8 +174,10 @@ def _open(request: AuditRequest, progress: Progress) -> Inspector:
     run = build_config({"out": ".", "input": {"pairs": str(request.dataset)}, **values})
     backends = None if without else Registry(run)
     if backends is not None:
-        for stage in ("embed", "mine", *(["denoise"] if run.denoise.enabled else [])):
-            backends.check(stage)
+        backends.check("embed")
+        backends.check("mine")
+        if run.denoise.enabled:
+            backends.check("denoise")
     labels = load_labels(request.qrels) if request.qrels else None
     return Inspector(config, run, backends, progress, request.against, labels)
 

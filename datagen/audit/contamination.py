@@ -142,7 +142,7 @@ def _shingles(texts: pl.Series, numbers: Int64 | None = None) -> pl.DataFrame:
     if not len(texts):
         return pl.DataFrame(schema=schema)
     hashes, starts = hash_shingles(texts, WORDS)
-    sizes = np.diff(starts.astype(np.int64))
+    sizes = np.diff(starts.astype(np.int64)).astype(np.int64)
     own = np.arange(len(texts)) if numbers is None else numbers
     columns = {"text": np.repeat(own, sizes), "shingle": hashes, "whole": np.repeat(sizes == 1, sizes)}
     return pl.DataFrame(columns, schema=schema)

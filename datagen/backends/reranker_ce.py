@@ -81,7 +81,7 @@ def load_cross_encoder(folder: Path, settings: DenoiseConfig) -> CrossEncoderRer
 
 def _load(folder: Path, settings: DenoiseConfig, device: torch.device) -> CrossEncoder:
     with explaining_load(folder, "a cross-encoder that sentence-transformers can load"):
-        model = CrossEncoder(
+        model: CrossEncoder = CrossEncoder(
             str(folder),
             device=str(device),
             max_length=settings.max_tokens,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypeAlias
 
 import polars as pl
 import pytest
@@ -13,6 +14,8 @@ from datagen.errors import InputError
 from datagen.progress import SilentProgress
 from datagen.vectors import open_vectors
 from tests.support.audits import found, material_of, run_config
+
+Rows: TypeAlias = list[tuple[str, list[str], list[str]]]
 
 TestTexts.__test__ = False  # type: ignore[attr-defined]  # no test, whatever pytest thinks of its name
 
@@ -36,7 +39,10 @@ def test_query_of_a_test_set_is_found_when_case_and_punctuation_differ() -> None
 
 def test_thirteen_words_in_a_row_are_a_match_and_twelve_are_not() -> None:
     shorter = " ".join(THIRTEEN.split()[1:])
-    rows = [(f"count {THIRTEEN} now", ["a"], []), (f"count {shorter} now", ["b"], [])]
+    rows: Rows = [
+        (f"count {THIRTEEN} now", ["a"], []),
+        (f"count {shorter} now", ["b"], []),
+    ]
     assert found(find_by_words(material_of(*rows), TESTS, None), TEST_QUERY) == [(0, "query", None)]
 
 
@@ -49,13 +55,16 @@ def test_passages_are_compared_with_test_queries_and_their_positives() -> None:
 
 
 def test_words_that_many_training_texts_share_are_no_sign() -> None:
-    rows = [(f"query {n}", [f"{THIRTEEN} and {n}"], []) for n in range(12)]
+    rows: Rows = [(f"query {n}", [f"{THIRTEEN} and {n}"], []) for n in range(12)]
     assert find_by_words(material_of(*rows), TESTS, None).is_empty()
     assert len(find_by_words(material_of(*rows[:10]), TESTS, None)) == 10
 
 
 def test_query_in_nearly_the_words_of_a_test_query_is_found_when_asked_for() -> None:
-    rows = [("please tell me " + THIRTEEN.replace("seven", "7"), ["a"], []), ("who was Goethe, the poet", ["b"], [])]
+    rows: Rows = [
+        ("please tell me " + THIRTEEN.replace("seven", "7"), ["a"], []),
+        ("who was Goethe, the poet", ["b"], []),
+    ]
     material = material_of(*rows)
     assert find_by_words(material, TESTS, None).is_empty()
     assert found(find_by_words(material, TESTS, 0.7)) == [(0, "query", None)]
@@ -64,7 +73,7 @@ def test_query_in_nearly_the_words_of_a_test_query_is_found_when_asked_for() -> 
 @pytest.mark.parametrize("reach", [0.5, 3.0], ids=str)
 def test_vector_near_a_test_query_is_found_by_spreads(tmp_path: Path, reach: float) -> None:
     words = ["gout", "liver", "lung", "heart", "kidney", "eye", "ear", "skin"]
-    rows = [(f"what heals the {word} at {n} o'clock", ["a"], []) for n, word in enumerate(words)]
+    rows: Rows = [(f"what heals the {word} at {n} o'clock", ["a"], []) for n, word in enumerate(words)]
     material = material_of(("please tell me " + THIRTEEN, ["a"], []), *rows)
     config = run_config(tmp_path)
     backends = Registry(config)

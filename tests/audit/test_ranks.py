@@ -32,7 +32,7 @@ def test_positive_that_the_teacher_does_not_find_is_found(
 
 def test_other_positives_of_a_query_do_not_push_one_down(tmp_path: Path) -> None:
     positives = ["heart pain now", "heart pain", "heart pain at night", "the heart and its pain"]
-    others = [(f"{word} rash", [f"{word} rash"], []) for word in WORDS]
+    others: list[tuple[str, list[str], list[str]]] = [(f"{word} rash", [f"{word} rash"], []) for word in WORDS]
     findings = _find(tmp_path, material_of(("heart pain", positives, []), *others), 1)
     assert found(findings) == []
 

@@ -141,14 +141,16 @@ def test_curve_says_what_other_margins_would_do() -> None:
             (NATURAL, "margin", 0.8),
         ]
     )
-    curve = {round(m, 3): (recall, retention) for m, recall, retention in draw_curve(judged).rows()}
+    curve: dict[float, tuple[float, float]] = {
+        round(m, 3): (recall, retention) for m, recall, retention in draw_curve(judged).rows()
+    }
     assert curve[0.02] == (1.0, 0.25)
     assert curve[0.4] == pytest.approx((2 / 3, 0.5))
     assert curve[0.9] == pytest.approx((1 / 3, 0.75))
 
 
 def test_margin_that_keeps_most_while_recall_holds_is_suggested() -> None:
-    plants: list[tuple[str, str, float | None]] = [("form", "margin", 0.55)] * 19 + [("form", "margin", 0.25)]
+    plants: list[tuple[str, str, float | None]] = [*[("form", "margin", 0.55)] * 19, ("form", "margin", 0.25)]
     natural: list[tuple[str, str, float | None]] = [(NATURAL, "margin", p / 100) for p in range(1, 100, 2)]
     assert suggest_margin(draw_curve(_judged(plants + natural))) == 0.5
     assert suggest_margin(draw_curve(_judged([("form", "surplus", 0.0), *natural]))) is None

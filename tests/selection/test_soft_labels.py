@@ -48,8 +48,8 @@ def test_label_rises_with_each_score() -> None:
 def test_labels_do_not_change_with_the_scale_of_a_scorer() -> None:
     scores, positive, fold = _scores()
     other = scores * [0.01, 40] + [3, -7]
-    labels = [fit_soft_labels(x, positive, fold).label(x, fold) for x in (scores, other)]
-    assert np.allclose(*labels, atol=1e-9)
+    first, second = (fit_soft_labels(x, positive, fold).label(x, fold) for x in (scores, other))
+    assert np.allclose(first, second, atol=1e-9)
 
 
 def test_scorer_that_contradicts_the_labels_counts_for_nothing() -> None:
