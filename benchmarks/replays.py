@@ -54,8 +54,8 @@ class Replays:
         """Some of the replays, numbered anew."""
         kept = replays[self.rows]
         number = np.cumsum(replays) - 1
-        parts = (part[kept] for part in (self.features, self.hidden, self.log_rank))
-        return Replays(self.name, number[self.rows[kept]], *parts, self.first[replays])
+        features, hidden, log_rank = self.features[kept], self.hidden[kept], self.log_rank[kept]
+        return Replays(self.name, number[self.rows[kept]], features, hidden, log_rank, self.first[replays])
 
 
 def replay(judged: JudgedSet, config: RunConfig, most: int, shown: tuple[tuple[int, int], ...] = SHOWN) -> Replays:
@@ -135,7 +135,7 @@ def _collect(name: str, found: Found, relevant: list[Int64], first: Bool) -> Rep
     known = np.repeat(np.arange(len(relevant)), sizes) * span + np.concatenate(relevant)
     positive = np.isin(rows * span + documents, known)
     starts = starts_of(rows, len(relevant))
-    others = np.cumsum(~positive) - ~positive
+    others: Int64 = np.cumsum(~positive) - ~positive
     log_rank = np.log2(2 + others - others[np.minimum(starts[:-1], len(others) - 1)][rows])
     kept = np.isin(found.reasons, (Reason.SURPLUS, Reason.MARGIN))
     parts = rows[kept], found.features[kept].astype(np.float64), positive[kept], log_rank[kept]

@@ -5,23 +5,20 @@ The options are those of `cli_options.py`. Nothing heavy is imported before a co
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from datagen import cli_audit
+from datagen import cli_judge_options as judge_options
 from datagen import cli_options as options
-from datagen.cli_output import print_diagnosis, print_forecast, print_result, print_tuning
-
-if TYPE_CHECKING:
-    from datagen.config import RunConfig
-
-log = logging.getLogger(__name__)
-
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+from datagen.cli_base import read_times, run_config, speaking
+from datagen.cli_canary import measure_canary
+from datagen.cli_export import export_run
+from datagen.cli_inspect import inspect_run
+from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
+from datagen.cli_report import write_report
 
 app = typer.Typer(
     name="datagen", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -35,7 +32,7 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from datagen import __version__
+        from datagen.version import __version__
 
         typer.echo(f"datagen {__version__}")
         raise typer.Exit
@@ -65,10 +62,10 @@ def run_file(
     log_file: options.LogFile = None,
 ) -> None:
     """Run the stages of a YAML file, going on where an earlier call was stopped."""
-    with _speaking(quiet, log_file):
+    with speaking(quiet, log_file):
         from datagen.config import load_config
 
-        _run(load_config(file, options.read_given(ctx)), fresh=fresh, quiet=quiet)
+        run_config(load_config(file, options.read_given(ctx)), fresh=fresh, quiet=quiet)
 
 
 @app.command("generate")
@@ -106,7 +103,7 @@ def generate(
     log_file: options.LogFile = None,
 ) -> None:
     """Write queries for your own passages, with a language model or without one."""
-    with _speaking(quiet, log_file):
+    with speaking(quiet, log_file):
         from datagen.config import GENERATE_STAGES, build_config
 
         config = build_config({"stages": GENERATE_STAGES, **options.read_given(ctx)})
@@ -115,7 +112,7 @@ def generate(
 
             typer.echo(describe_pilot(ask_pilot(config)))
         else:
-            _run(config, fresh=fresh, quiet=quiet)
+            run_config(config, fresh=fresh, quiet=quiet)
 
 
 @app.command("brainstorm")
@@ -136,10 +133,10 @@ def brainstorm(
     log_file: options.LogFile = None,
 ) -> None:
     """Think up tasks for a recipe that writes rows for tasks, and stop there."""
-    with _speaking(quiet, log_file):
+    with speaking(quiet, log_file):
         from datagen.config import BRAINSTORM_STAGES, build_config
 
-        _run(build_config({"stages": BRAINSTORM_STAGES, **options.read_given(ctx)}), fresh=fresh, quiet=quiet)
+        run_config(build_config({"stages": BRAINSTORM_STAGES, **options.read_given(ctx)}), fresh=fresh, quiet=quiet)
 
 
 recipes = typer.Typer(help="List the recipes, or show one.", invoke_without_command=True)
@@ -150,7 +147,7 @@ app.add_typer(recipes, name="recipes")
 def list_recipes(ctx: typer.Context, prompts: options.Prompts = None) -> None:
     """List the recipes: what language models can be asked for."""
     if ctx.invoked_subcommand is None:
-        with _speaking(quiet=False, log_file=None):
+        with speaking(quiet=False, log_file=None):
             from datagen.generation.recipes.load import list_recipes, load_recipe
 
             for name in list_recipes(prompts):
@@ -164,7 +161,7 @@ def show_recipe(
     llm: Annotated[str, typer.Option("--llm", help="The model whose price is used.")] = "",
 ) -> None:
     """Show slots and weights, a rendered prompt, the expected answer and what a row costs."""
-    with _speaking(quiet=False, log_file=None):
+    with speaking(quiet=False, log_file=None):
         from datagen.generation.recipes.load import load_recipe
         from datagen.generation.recipes.show import describe_recipe
         from datagen.generation.runtime.prices import load_prices
@@ -182,10 +179,10 @@ def reparse(
     log_file: options.LogFile = None,
 ) -> None:
     """Read the kept answers of a language model again, with changed rules and without a call."""
-    with _speaking(quiet, log_file):
+    with speaking(quiet, log_file):
         from datagen.earlier_runs import read_earlier
 
-        _run(read_earlier(run, options.read_given(ctx)), quiet=quiet, read_again=True)
+        run_config(read_earlier(run, options.read_given(ctx)), quiet=quiet, read_again=True)
 
 
 @app.command("retry")
@@ -199,15 +196,15 @@ def retry(
     log_file: options.LogFile = None,
 ) -> None:
     """Ask the rows again that ended with a reason; all other rows keep their answers."""
-    with _speaking(quiet, log_file):
+    with speaking(quiet, log_file):
         from datagen.config_generate import RetryRule
         from datagen.earlier_runs import read_earlier
 
         config = read_earlier(run, options.read_given(ctx))
-        rule = RetryRule(reason=reason, max_tokens=options.read_times(longer))
+        rule = RetryRule(reason=reason, max_tokens=read_times(longer))
         rules = (*config.generate.retries, rule)
         generate = config.generate.model_copy(update={"retries": rules})
-        _run(config.model_copy(update={"generate": generate}), quiet=quiet)
+        run_config(config.model_copy(update={"generate": generate}), quiet=quiet)
 
 
 @app.command("why")
@@ -216,7 +213,7 @@ def why(
     row_id: Annotated[str, typer.Argument(metavar="ROW_ID", help="A query_id, or the key of a dropped row.")],
 ) -> None:
     """Tell how a row came about: slots, prompt, answers, every rung of the parse, every decision."""
-    with _speaking(quiet=False, log_file=None):
+    with speaking(quiet=False, log_file=None):
         from datagen.lineage import explain_row
 
         for section in explain_row(run, row_id):
@@ -267,6 +264,14 @@ def mine_negatives(
     confidence: options.Confidence = None,
     labels: options.Judged = None,
     labels_complete: options.LabelsComplete = False,
+    check_positives: judge_options.CheckPositives = None,
+    judges: judge_options.Judges = None,
+    judge_budget: judge_options.JudgeBudget = None,
+    judge_mode: judge_options.JudgeMode = None,
+    judge_max_cost: judge_options.JudgeMaxCost = None,
+    base_url: options.BaseUrl = None,
+    max_in_flight: options.MaxInFlight = None,
+    soft_labels: options.SoftLabels = False,
     dry_run: options.Forecast = False,
     out: options.Out = None,
     cache: options.Cache = None,
@@ -278,7 +283,7 @@ def mine_negatives(
     log_file: options.LogFile = None,
 ) -> None:
     """Mine hard negatives, filter and denoise them, and write training shards."""
-    with _speaking(quiet, log_file):
+    with speaking(quiet, log_file):
         from datagen.earlier_runs import choose_run
 
         config = choose_run(options.read_given(ctx), continued, refreshed)
@@ -287,11 +292,11 @@ def mine_negatives(
 
             print_forecast(forecast_mining(config))
         else:
-            _run(config, fresh=fresh, quiet=quiet)
+            run_config(config, fresh=fresh, quiet=quiet)
 
 
 @app.command("tune")
-def tune_run(
+def tunerun_config(
     run: options.RunArgument,
     margin_policy: options.Policies = None,
     margin: options.Margins = None,
@@ -308,7 +313,7 @@ def tune_run(
 
     Options may be repeated: all combinations are shown. Without any: margins around the run's own, and other policies.
     """
-    with _speaking(quiet=False, log_file=None):
+    with speaking(quiet=False, log_file=None):
         from datagen import storage, tuning
         from datagen.sources import load_labels
 
@@ -325,39 +330,17 @@ def tune_run(
             print_tuning(rows, tuning.tell_limits(run, rows))
 
 
+app.command("inspect")(inspect_run)
+app.command("export")(export_run)
+app.command("audit")(cli_audit.audit)
+app.command("repair")(cli_audit.repair)
+app.command("report")(write_report)
+app.command("canary")(measure_canary)
+
+
 @app.command("doctor")
 def doctor() -> None:
     """Say what is installed, which devices there are, which extras are missing and how to add them."""
     from datagen.doctor import diagnose
 
     print_diagnosis(diagnose())
-
-
-@contextlib.contextmanager
-def _speaking(quiet: bool, log_file: Path | None) -> Iterator[None]:
-    """Log while the block runs; an error that datagen means is one line, an interruption a word on how to go on."""
-    from datagen.console import setup_logging
-    from datagen.errors import DatagenError
-
-    try:
-        with setup_logging(quiet, log_file):
-            try:
-                yield
-            except DatagenError:
-                log.debug("stopped by an error", exc_info=True)  # to the log file alone
-                raise
-    except DatagenError as exc:
-        typer.echo(f"error: {exc}", err=True)
-        raise typer.Exit(EXIT_ERROR) from exc
-    except KeyboardInterrupt as exc:
-        typer.echo("stopped; run the same command again to go on", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from exc
-
-
-def _run(config: RunConfig, *, quiet: bool, fresh: bool = False, read_again: bool = False) -> None:
-    from datagen import pipeline
-    from datagen.console import make_progress
-
-    result = pipeline.run(config, progress=make_progress(quiet), fresh=fresh, read_again=read_again)
-    if not quiet:
-        print_result(result)

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-MOST_TIMES = 64
+from datagen.cli_judge_options import JUDGE_SETTINGS
+
 _N_TIERS = 3
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -80,6 +81,8 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "confidence": ("calibration.confidence",),
     "labels": ("calibration.labels",),
     "labels_complete": ("calibration.labels_complete",),
+    **JUDGE_SETTINGS,
+    "soft_labels": ("export.soft_labels",),
 }
 """Which settings an option of a command fills."""
 
@@ -171,7 +174,12 @@ Teacher = Annotated[
 ]
 Reranker = Annotated[
     str | None,
-    _option("--reranker", _MODELS, "maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none.", "maxsim"),
+    _option(
+        "--reranker",
+        _MODELS,
+        "maxsim, hub id or folder (a cross-encoder, or an LLM that says yes or no), vllm:MODEL, or none.",
+        "maxsim",
+    ),
 ]
 QueryPrompt = Annotated[str | None, _option("--query-prompt", _MODELS, "Put before each query.", "the model's own")]
 DocumentPrompt = Annotated[
@@ -242,6 +250,10 @@ Confidence = Annotated[float | None, _option("--confidence", _CHOICE, "With whic
 Judged = Annotated[str | None, _option("--labels", _INPUT, "Judgements for it: query id, document id, 0 or 1.")]
 LabelsComplete = Annotated[
     bool, _option("--labels-complete", _INPUT, "What the labels do not list for a query of theirs is not relevant.")
+]
+SoftLabels = Annotated[
+    bool,
+    _option("--soft-labels", _RUN, "Label positives and negatives from 0 to 1, by all scores: to distil."),
 ]
 Index = Annotated[
     str | None, _option("--index", _CHOICE, "auto, flat, blocked, ivf, hnsw or package.module:Class.", "auto")
@@ -376,22 +388,3 @@ def _nest(setting: str, value: object) -> dict[str, Any]:  # Any: settings not y
     for part in reversed(setting.split(".")):
         value = {part: value}
     return dict(value) if isinstance(value, dict) else {}
-
-
-def read_times(text: str) -> float:
-    """The number of `2x`.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    from datagen.errors import ConfigError
-
-    try:
-        times = float(text.removesuffix("x"))
-    except ValueError:
-        times = 0.0
-    if not 1 <= times <= MOST_TIMES:
-        raise ConfigError(
-            f"--max-tokens {text!r} must say how many times as long, from 1x to {MOST_TIMES}x, such as 2x"
-        )
-    return times

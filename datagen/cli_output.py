@@ -37,7 +37,7 @@ def print_result(result: RunResult) -> None:
     from datagen.report.summary import render_summary
 
     for part in render_summary(result.records):
-        _console().print(part)
+        open_console().print(part)
     typer.echo("\n" + _next_step(result))
 
 
@@ -80,7 +80,7 @@ def print_tuning(rows: pl.DataFrame, notes: list[str]) -> None:
     table = Table("row", *heads, title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, row in enumerate(rows.iter_rows(named=True), start=1):
         table.add_row(f"{number} *" if row["own"] else str(number), *(_tuned_cell(name, row[name]) for name in shown))
-    _console().print(table)
+    open_console().print(table)
     for line in ("*: the run as it is", *(text for name, text in _LEGEND.items() if name in shown), *notes):
         typer.echo(line)
     number = min(2, len(rows))
@@ -108,7 +108,7 @@ def _next_step(result: RunResult) -> str:
     )
 
 
-def _console() -> Console:
+def open_console() -> Console:
     """Standard output; wider than rich's 80 columns where it is a file or a pipe."""
     from rich.console import Console
 
@@ -127,7 +127,7 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
     for package in diagnosis.packages:
         part = f"extra {package.extra}: {PURPOSES[package.extra]}" if package.extra else "core"
         table.add_row(package.name, package.version or "[red]not installed[/red]", part)
-    _console().print(table)
+    open_console().print(table)
     for device in diagnosis.devices:
         typer.echo(device)
     cache = diagnosis.cache

@@ -62,6 +62,9 @@ class MineConfig(Settings):
         default=4096, ge=100, description="documents whose scores tell how a score stands in the corpus"
     )
     closure: ClosureConfig = Field(default=ClosureConfig(), description="what counts as a copy of a positive")
+    adversarial: bool = Field(
+        default=True, description="keep out documents that are near to improbably many queries of different kinds"
+    )
     rules: RulesConfig = Field(default=RulesConfig(), description="what is known of the documents beside their text")
     refresh_overlap: Share = Field(
         default=0.8,

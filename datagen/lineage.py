@@ -90,12 +90,12 @@ def _turn(turn: Turn, number: int, first: Turn) -> Iterator[Section]:
         yield Section(f"{mark}answer {number}", f"{reply.error} {reply.detail}".strip())
         return
     facts = f"finish {reply.finish_reason}, {usage.prompt_tokens:,} tokens read, {usage.completion_tokens:,} written"
-    yield Section(f"{mark}answer {number} ({facts}, {reply.latency_seconds:.2f} s)", _printable(reply.text))
+    yield Section(f"{mark}answer {number} ({facts}, {reply.latency_seconds:.2f} s)", printable(reply.text))
     steps = turn.reading.steps if turn.reading else ()
     told = [f"{rung}: {result}" for rung, result in steps]
     said = [f"{name}: {value}" for name, value in turn.said.items()]
     taken = f"taken: {'no, ' + turn.reason if turn.reason else 'yes'}"
-    yield Section(f"{mark}reading {number}", _printable("\n".join([*told, *said, taken])))
+    yield Section(f"{mark}reading {number}", printable("\n".join([*told, *said, taken])))
 
 
 def _question(turn: Turn, number: int, first: Turn) -> str:
@@ -123,7 +123,7 @@ def _decisions(folder: RunFolder, row_id: str) -> Iterator[Section]:
         lines = [
             ", ".join(f"{name} {value}" for name, value in row.items() if value is not None) for row in shown.to_dicts()
         ]
-        yield Section(f"in {table}", _printable("\n".join(lines)))
+        yield Section(f"in {table}", printable("\n".join(lines)))
     ledger = _rows(folder.path / "candidates", "query_id", row_id)
     if not ledger.is_empty():
         counts = ledger.group_by("decision", "reason").len().sort("decision", "reason")
@@ -136,7 +136,7 @@ def _rows(table: Path, key: str, value: str) -> pl.DataFrame:
     return shards.scan(table).filter(pl.col(key) == value).collect()
 
 
-def _printable(text: str) -> str:
-    """Without half surrogate pairs, and with control characters shown, that a terminal obeys."""
+def printable(text: str) -> str:
+    """The text without half surrogate pairs, and with control characters shown, that a terminal obeys."""
     mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in mended)

@@ -9,6 +9,7 @@
     calibrate  those, labels                calibration                    teacher vectors, index
     mine       those, dropped               candidates (the ledger), margins  teacher vectors, index
     denoise    ledger, corpus, queries      candidates, reranker scores    reranker
+    judge      ledger, margins, corpus, queries  candidates, judgements, dropped  LLM
     choose     ledger                       candidates, final decisions    (document vectors, where asked for)
     export     all of them                  train                          -
 
@@ -35,6 +36,7 @@ from datagen.generation.recipes.load import load_recipe
 from datagen.progress import Progress, SilentProgress
 from datagen.report.card import write_report
 from datagen.run_folder import RunFolder, StageRecord, open_run
+from datagen.run_page import try_page
 from datagen.stages.base import Stage, Surroundings, Work
 from datagen.stages.brainstorm import Brainstorm
 from datagen.stages.calibrate import Calibrate
@@ -44,6 +46,7 @@ from datagen.stages.denoise import Denoise
 from datagen.stages.embed import Embed
 from datagen.stages.export import Export
 from datagen.stages.generate import Generate
+from datagen.stages.judge import Judge
 from datagen.stages.mine import Mine
 from datagen.stages.verify import Verify
 from datagen.tables import FORMAT_VERSION
@@ -59,6 +62,7 @@ STAGES: tuple[Stage, ...] = (
     Calibrate(),
     Mine(),
     Denoise(),
+    Judge(),
     Choose(),
     Export(),
 )
@@ -102,7 +106,7 @@ def run(
             folder.discard(STAGE_ORDER[STAGE_ORDER.index("brainstorm") :])
         folder.publish(_done(folder))
         for stage in stages:
-            if not folder.record(stage.name) and not (read_again and stage.name in ("brainstorm", "generate")):
+            if not folder.record(stage.name) and not (read_again and stage.name in ("brainstorm", "generate", "judge")):
                 backends.check(stage.name)
         around = Surroundings(config, backends, progress or SilentProgress(), folder, journal_only=read_again)
         for stage in stages:
@@ -113,6 +117,8 @@ def run(
                 folder.publish(_done(folder))
             folder.write_summary(config.model_dump(mode="json"), _done(folder))
         write_report(folder, _done(folder), config)
+        if config.page:
+            try_page(folder.path)
         records = tuple(record for name in _done(folder) if (record := folder.record(name)))
     return RunResult(config.out, records)
 
@@ -123,7 +129,9 @@ def _chain(config: RunConfig, until: StageName | None) -> list[Stage]:
         wanted.discard("denoise")
     if not config.calibration.enabled:
         wanted.discard("calibrate")
-    if not config.verify.enabled or "generate" not in config.resolved_stages:
+    if not config.judge.enabled:
+        wanted.discard("judge")
+    if not config.verify.applies(generated="generate" in config.resolved_stages):
         wanted.discard("verify")
     if wanted & {"brainstorm"} and not _has_brainstorm(config):
         wanted.discard("brainstorm")

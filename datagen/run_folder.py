@@ -20,13 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datagen import __version__, storage
+from datagen import storage
 from datagen.errors import RunFolderError
 from datagen.tables import FORMAT_VERSION, SCHEMAS
+from datagen.version import __version__
 
 log = logging.getLogger(__name__)
 
-OWN_FILES = ("run.json", "report.json", "README.md")
+OWN_FILES = ("run.json", "report.json", "report.html", "README.md")
 Counts = dict[str, Any]  # Any: JSON numbers, texts and small tables of them
 
 

@@ -43,7 +43,7 @@ _STEPS, _DOUBT_STEPS = (0.0, 0.5, 1.0, 1.5, 2.0), (0.25, 0.5, 1.0, 2.0, 4.0)
 def tune(run: str | Path, grid: Iterable[Overrides] | None = None, labels: pl.DataFrame | None = None) -> pl.DataFrame:
     """What a run's negatives would be under other settings of `mine`: a row for each, the run's own first.
 
-        tune("runs/mine", [{"margin": m} for m in (0.25, 0.5, 1.0)], load_labels("qrels.tsv"))
+        tune("runs/mine", [{"margin": m} for m in (0.02, 0.05, 0.1)], load_labels("qrels.tsv"))
 
     Args:
         run: the run folder.

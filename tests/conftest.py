@@ -38,6 +38,14 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_pages() -> Iterator[None]:
+    """Runs of tests write no report.html, which would take a second each; tests of the page make it themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datagen.pipeline.try_page", lambda run: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""

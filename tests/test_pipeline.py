@@ -55,6 +55,7 @@ def configure(tmp_path: Path) -> Callable[..., RunConfig]:
         base = {
             "out": tmp_path / "run",
             "cache": tmp_path / "cache",
+            "page": False,
             "input": {"beir": str(beir)},
             "teacher": {"model": "datagen.testing:HashingTeacher"},
             "denoise": {"reranker": "datagen.testing:OverlapReranker"},

@@ -200,7 +200,7 @@ def test_what_the_reranker_set_aside_stays_aside(run: Run) -> None:
 
 
 def test_candidates_scored_for_promotion_are_doubted_where_a_looser_margin_lets_them_in(run: Run) -> None:
-    path = run(denoise={**RERANKED["denoise"], "promote_depth": 5, "promote_margin": 50})
+    path = run(denoise={**RERANKED["denoise"], "promote_depth": 5, "promote_margin": 1})
     ledger = shards.read(path / "candidates")
     scored = ledger.filter(pl.col("reason").is_in(["margin", "near_positive"]), pl.col("reranker_score").is_not_null())
     assert len(scored)
@@ -211,7 +211,7 @@ def test_candidates_scored_for_promotion_are_doubted_where_a_looser_margin_lets_
     above = (
         ledger.with_row_index("place").join(scored, on=["query_id", "doc_id"], how="semi").join(known, on="query_id")
     )
-    above = above.filter(pl.col("reranker_score") > pl.col("own"))
+    above = above.filter(pl.col("reranker_score") >= pl.col("own"))
     assert len(above)
     assert review.doubted[above["place"].to_numpy()].mean() > 0.8
     assert _decided(path)[0] == _negatives(path)

@@ -22,9 +22,9 @@ from datagen.errors import InputError, RunFolderError
 from datagen.mining.lineup import choice_rule, denoise_rule, number_queries, pair_keys
 from datagen.mining.miner import candidates_wanted, doubt_rule, first_depths, last_depth, margin_rule
 from datagen.run_folder import RunFolder
-from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, quantile_per_row, starts_of
+from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, index_in_row, quantile_per_row, starts_of
 from datagen.selection.choice import Eligible, choose_first, line_up
-from datagen.selection.denoise import measure_scale, reranker_limits
+from datagen.selection.denoise import measure_scale, middle_scores, reranker_limits
 from datagen.selection.hubs import choose_within, claims
 from datagen.selection.margins import PositiveScores, score_limits
 from datagen.selection.redecide import (
@@ -130,8 +130,9 @@ class Review:
         keys = self.keys[places] if drawn else np.empty(0, np.uint64)
         line = line_up(choice_rule(config.mine), Eligible(rows, self.ledger.n_rows, scores, self.anchors, keys))
         if self.reranked:
+            line = line.take(np.flatnonzero(index_in_row(line.rows) < candidates_wanted(config)))
             seen = places[line.places]
-            ready = made_ready(line, self.doubted[seen], self.scored[seen], config.mine.choice.reserve)
+            ready = made_ready(line, self.doubted[seen], self.scored[seen], config.reserve)
             line = line.take(np.flatnonzero(ready))
         at, cap = places[line.places], config.mine.choice.hub_cap
         taken = choose_within(line, self.documents[at], claims(line, self.keys[at]), cap) if cap else choose_first(line)
@@ -275,9 +276,9 @@ def _doubted(config: RunConfig, reasons: pl.Series, rows: Int64, scores: Float32
         return doubted
     n_rows = int(rows[-1]) + 1
     positives = scores[known].astype(np.float64), starts_of(rows[known], n_rows)
-    middles = quantile_per_row(*positives, 0.5)
-    rule = denoise_rule(config.denoise)
-    limit, _ = reranker_limits(rule, measure_scale(rule, middles[~np.isnan(middles)]), *positives)
+    middles = middle_scores(*positives)
+    scale = measure_scale(middles[~np.isnan(middles)])
+    limit, _ = reranker_limits(denoise_rule(config.denoise), scale, *positives)
     clean = reasons.is_in(_CLEAN).to_numpy() & ~np.isnan(scores)
     np.maximum.at(limit, rows[clean], scores[clean].astype(np.float64))
     return doubted | (scores > limit[rows])

@@ -172,7 +172,7 @@ class Miner:
         limits: Float64,
     ) -> _Judged:
         """What is against each candidate, and how likely it is a false negative."""
-        features = self.evidence.measure(asked, candidates, union.ranks[:, 0])
+        features = self.evidence.measure(asked, candidates, union.ranks[:, 0].astype(np.int64))
         known = closure.positives.sizes[candidates.rows] > 0
         doubts = np.where(known, self.model.probabilities(features), np.nan).astype(np.float32)
         over = candidates.scores.astype(np.float64) > limits[candidates.rows]
@@ -364,7 +364,7 @@ def candidates_wanted(config: RunConfig) -> int:
     """Eligible candidates of a query after which its search ends: the same for most ways to choose among them."""
     mine = config.mine
     spare = config.denoise.spare_candidates if config.denoise.enabled else 0
-    return max(mine.num_negatives + spare, mine.wanted * mine.choice.reserve)
+    return max(mine.num_negatives + spare, mine.wanted * config.reserve)
 
 
 def measure_recall(index: SearchIndex, documents: VectorSource, queries: Float32, k: int) -> float:

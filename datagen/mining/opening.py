@@ -42,6 +42,8 @@ from datagen.sources import load_labels
 from datagen.vectors import TextVectors, open_vectors
 
 _PAIR = ("query_id", "doc_id")
+_DOUBTS = ("round_trip", "inconsistent_positive")
+"""Reasons for which the stage `verify` sets a positive aside."""
 
 
 class RunView(Protocol):
@@ -179,7 +181,7 @@ def positive_pairs(view: RunView) -> pl.DataFrame:
 
 def doubted_pairs(view: RunView) -> pl.DataFrame:
     """What is neither a known positive nor a negative: positives that the teacher does not find, and labelled ones."""
-    doubted = view.read("dropped").filter(pl.col("stage") == "verify", pl.col("reason") == "round_trip")
+    doubted = view.read("dropped").filter(pl.col("stage") == "verify", pl.col("reason").is_in(_DOUBTS))
     ids = doubted.select(pl.col("payload").str.json_path_match(f"$.{name}").alias(name) for name in _PAIR)
     labels = read_labels(view)
     labelled = [] if labels is None else [labels.filter(pl.col("relevance") > 0).select(_PAIR)]

@@ -8,12 +8,14 @@ from typing import Any
 
 import jinja2
 
-from datagen import __version__, shards, storage
+from datagen import shards, storage
 from datagen.config import RunConfig
+from datagen.report.judged import judge_line
 from datagen.report.knobs import meaning
 from datagen.report.promise import tell_promise
 from datagen.run_folder import RunFolder, StageRecord
 from datagen.tables import SCHEMAS
+from datagen.version import __version__
 
 _MAX_ORIGINS = 20
 _ATTRIBUTIONS = {
@@ -50,13 +52,20 @@ def _card(name: str, records: Sequence[StageRecord], tables: Sequence[str], conf
         name=name,
         version=__version__,
         records=[
-            {"name": record.name, "seconds": record.seconds, "counts_line": _line(record.counts)} for record in records
+            {
+                "name": record.name,
+                "seconds": record.seconds,
+                "counts_line": _line(record.counts),
+                "adversarial": record.counts.get("adversarial", []),
+            }
+            for record in records
         ],
         tables=[*(name for name in tables if name == "train"), *(name for name in tables if name != "train")],
         config=config,
         ledger=ledger,
         calibrated=calibrated,
         promise=tell_promise(calibrated) if calibrated else "",
+        judged=[judge_line(record.counts) for record in records if "decisions_changed" in record.counts],
         reasons=_reasons(ledger) if ledger else [],
         origins=origins,
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from rich.console import RenderableType
 from rich.table import Table
 
+from datagen.report.judged import judge_line
 from datagen.report.knobs import meaning
 from datagen.report.promise import tell_promise
 
@@ -45,14 +46,12 @@ class Fallen(NamedTuple):
 def render_summary(records: Sequence[Record]) -> list[RenderableType]:
     """Tables for the terminal: the stages, the ledger's reasons, the hubs, and a line on queries that are short."""
     shown: list[RenderableType] = [_stage_table(records)]
-    ledgers = [record for record in records if "reasons" in record.counts]
-    fallen = [row for record in records for row in _dropped(record)]
-    if ledgers:
-        fallen += _ledger_rows(ledgers[-1])
+    fallen = list_fallen(records)
     if fallen:
         shown.append(_reason_table(fallen))
     shown += [_recall_line(record.counts["index"]) for record in records if "recall" in record.counts.get("index", {})]
     shown += [tell_promise(record.counts) for record in records if record.name == "calibrate"]
+    shown += [judge_line(record.counts) for record in records if "decisions_changed" in record.counts]
     chosen = [record.counts for record in records if "queries_with_all_negatives" in record.counts]
     if chosen:
         if "candidates_by_source" in chosen[-1]:
@@ -60,6 +59,13 @@ def render_summary(records: Sequence[Record]) -> list[RenderableType]:
         shown += _hub_lines(chosen[-1])
         shown.append(_short_line(chosen[-1]))
     return shown
+
+
+def list_fallen(records: Sequence[Record]) -> list[Fallen]:
+    """What became of rows and why: what the stages set aside, then every reason of the last ledger, most rows first."""
+    fallen = [row for record in records for row in _dropped(record)]
+    ledgers = [record for record in records if "reasons" in record.counts]
+    return fallen + (_ledger_rows(ledgers[-1]) if ledgers else [])
 
 
 def _stage_table(records: Sequence[Record]) -> Table:

@@ -35,8 +35,8 @@ of what a text scores over a sample of the corpus.
 
 gap: how far it scores below the median known positive. score, positive_score: of itself and of that positive. top_gap:
 how far it scores below the query's best document. rank: log2 of its rank. document_score: its score for the known
-positive that is nearest to it, taken as a query. document_rank: log2 of its rank there, the positive itself counted, the
-best over the positives. word_gap: how far its TF-IDF cosine to the query lies below the mean of the
+positive that is nearest to it, taken as a query. document_rank: log2 of its rank there, the positive itself counted,
+the best over the positives. word_gap: how far its TF-IDF cosine to the query lies below the mean of the
 positives'. word_share: log10 of the share of the corpus with a higher one. document_words: its highest TF-IDF cosine
 to a positive."""
 

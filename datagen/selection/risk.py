@@ -123,7 +123,7 @@ def choose_cut(
     if chosen is not None:
         return Verdict(chosen, certified=True, confidence=float(1 - values[chosen]), queries_needed=None)
     place = last_certified(values, float(1 - values[0])) if values[0] <= _EVEN else 0
-    judged = cuts[0].size / effects.judged / max(1, np.count_nonzero(cuts[0].per_query()[1]))
+    judged = cuts[0].size / effects.judged / max(1, int(np.count_nonzero(cuts[0].per_query()[1])))
     needed = queries_needed(cuts[0].rate, judged, sample, promise, confidence)
     return Verdict(place or 0, certified=False, confidence=float(1 - values[place or 0]), queries_needed=needed)
 

@@ -47,6 +47,8 @@ class Reason(IntEnum):
     MARGIN = 11
     REPEATED_TEXT = 12
     """Says the same as a better candidate of the same query."""
+    ADVERSARIAL = 13
+    """Near to improbably many queries."""
 
     @property
     def label(self) -> str:
@@ -126,6 +128,7 @@ def judge(candidates: Candidates, closure: Closure, around: Surroundings, over: 
     reasons[closure.other_field(rows, documents)] = Reason.OTHER_FIELD
     reasons[closure.excluded_field(rows, documents)] = Reason.EXCLUDED_FIELD
     reasons[around.copies.contains(rows, documents)] = Reason.NEAR_VECTOR
+    reasons[np.isin(documents, closure.intruders)] = Reason.ADVERSARIAL
     _apply_closure(reasons, candidates, closure)
     twins = (reasons == Reason.SURPLUS) & closure.has_twin[documents]
     reasons[twins & ~first_of_kind(rows, closure.document_group[documents], twins)] = Reason.REPEATED_TEXT

@@ -9,7 +9,7 @@ runs                                -> the tables of an earlier run, which are t
 
 from datagen.sources.columns import shape_nothing
 from datagen.sources.fingerprints import input_fingerprint
-from datagen.sources.inputs import RawInput, Slices, load_input, load_labels
+from datagen.sources.inputs import RawInput, Slices, load_input, load_labels, load_queries
 from datagen.sources.runs import RunTables, locate_run
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "input_fingerprint",
     "load_input",
     "load_labels",
+    "load_queries",
     "locate_run",
     "shape_nothing",
 ]

@@ -68,6 +68,16 @@ def load_labels(value: str, split: str = "train") -> pl.DataFrame:
     return _load_qrels(Layout(qrels=(locate(value, split),)), split)
 
 
+def load_queries(value: str, split: str = "train") -> pl.DataFrame:
+    """Queries with the columns of `tables.QUERIES`, from a file, a dataset folder or a dataset id.
+
+    Raises:
+        InputError: nothing is there, or there is no column with queries.
+    """
+    source = locate(value, split)
+    return shape_queries(read_frame(source, split), source)
+
+
 def _iterate_corpus(source: Source, config: InputConfig) -> Iterator[pl.DataFrame]:
     for frame in iterate_frames(source, config.split):
         yield shape_corpus(frame, source)

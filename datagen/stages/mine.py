@@ -20,6 +20,7 @@ from datagen.backends.protocols import Backends, Int64, Telling
 from datagen.config import RunConfig, StageName
 from datagen.config_mine import MineConfig
 from datagen.config_sources import DENSE
+from datagen.mining.intruders import search_intruders, tell_intruders
 from datagen.mining.miner import Found, candidates_wanted, measure_recall
 from datagen.mining.near_queries import QueryFamilies
 from datagen.mining.opening import OpenMining, close_queries, open_mining
@@ -28,6 +29,7 @@ from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.selection.closure import Closure
 from datagen.selection.doubt import parse_doubt_model
+from datagen.selection.intruders import NO_INTRUDERS, Intruders
 from datagen.selection.select import NO_CANDIDATES, Reason
 from datagen.stages.base import Work
 from datagen.storage import make_folder
@@ -71,7 +73,8 @@ class Mine:
         again = task.refresh.count(folder) if task.refresh else {}
         index = task.opened.miner.index
         facts = {"index": dict(index.facts)} if isinstance(index, Telling) else {}
-        return {**counts, **again, **_recall(task, work.config.mine), **facts, "near_queries": near_queries}
+        told = tell_intruders(task.intruders, task.opened.document_ids)
+        return {**counts, **again, **_recall(task, work.config.mine), **facts, "near_queries": near_queries, **told}
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ class MiningTask:
     families: QueryFamilies
     refresh: RefreshPlan | None = None
     """What is searched anew, where an earlier run is mined again."""
+    intruders: Intruders = NO_INTRUDERS
+    """Documents near to improbably many queries."""
 
     @property
     def n_queries(self) -> int:
@@ -195,7 +200,16 @@ def _recall(task: MiningTask, config: MineConfig) -> Counts:
 def _prepare(work: Work) -> MiningTask:
     closure, families = close_queries(work)
     task = MiningTask(_calibrated(work, open_mining(work)), closure, families)
+    task = _without_intruders(task, work.config) if work.config.mine.adversarial else task
     return replace(task, refresh=_plan_refresh(work, task)) if work.config.input.run is not None else task
+
+
+def _without_intruders(task: MiningTask, config: RunConfig) -> MiningTask:
+    """The task with the documents shut out that are near to improbably many queries."""
+    opened, size = task.opened, (len(task.opened.document_ids), config.seed)
+    positives = task.closure.positives.values
+    found = search_intruders(opened.miner.index, opened.vectors, task.families.family, positives, size)
+    return replace(task, intruders=found, closure=replace(task.closure, intruders=found.documents))
 
 
 def _calibrated(work: Work, opened: OpenMining) -> OpenMining:

