@@ -29,7 +29,8 @@ GRID = np.arange(-10.0, 0.01, 0.25)
 """Log odds of the cuts that are tried, strict to loose: P(false negative) from 0.00005 to 0.5."""
 FITTED = 400
 """Candidates of a replay that the model is fitted on: those that some cut may let through."""
-_FILLED, _JUDGED = 0.95, 0.5
+_FILLED, _JUDGED = 0.5, 0.5
+"""What the first cut leaves: replays with all negatives, and judged negatives, as shares of what the loosest leaves."""
 _STRICT = 0.005
 """The strictest cut that replays are searched deep enough for, as a part of the promised rate: a cut at the rate itself
 would about keep it, were the shipped model true of the corpus; where it is far too low, stricter ones are needed."""
@@ -210,7 +211,7 @@ def _coverage(traced: Traced, places: Int64, wanted: int) -> float:
 
 
 def _first_cut(tried: list[_Tried]) -> int:
-    """The strictest cut that fills the lists and leaves negatives that were judged: no label decides it."""
+    """The strictest cut that fills most lists itself and leaves negatives that were judged: no label decides it."""
     filled, judged = (
         np.asarray(column) for column in zip(*((cut.filled, cut.emitted.size) for cut in tried), strict=True)
     )
