@@ -30,7 +30,10 @@ def test_one_query_with_500_positives_leaves_the_others_as_they_were(
     skewed = type(plain)(plain.documents, plain.queries, many)
     before, after = (mine(given, denoise={"reranker": reranker}) for given in (plain, skewed))
     others = pl.col("query_id") != "q0"
-    assert after.ledger.filter(others).equals(before.ledger.filter(others))
+    left, right = (mined.ledger.filter(others) for mined in (after, before))
+    assert left.drop("p_false_negative").equals(right.drop("p_false_negative"))
+    apart = (left["p_false_negative"] - right["p_false_negative"]).abs().max()
+    assert apart < 1e-3, "products of other shapes round apart"
     assert {item["doc_id"] for item in after.train["q0"]["positives"]} == set(many["q0"])
     assert len(after.train["q0"]["positives"]) == 500
     assert len(after.train) == 40
