@@ -14,7 +14,7 @@ from datagen.backends.protocols import Float32, Int64
 from datagen.selection.arrays import Float64, Lists, index_in_row, quantile_per_row, starts_of
 from datagen.selection.doubt import FEATURES
 from datagen.selection.near import Neighbours
-from datagen.selection.profiles import Profiles
+from datagen.selection.profiles import SAME, Profiles
 from datagen.selection.select import Candidates
 from datagen.selection.sparse import SparseRows, all_dots, pair_dots
 
@@ -23,8 +23,6 @@ _CELLS = 1 << 14
 _MOST_POSITIVES = 32
 """Known positives of a query that a candidate is compared with: the ones that score highest for it."""
 _WORD_ROWS = 64
-_TOLERANCE = 1e-3
-"""Scores so close, in spreads, are one: different products round apart."""
 NEIGHBOURS = 64
 """Nearest documents of a positive among which the place of a candidate is exact; further out the sample tells it."""
 
@@ -182,7 +180,7 @@ class Evidence:
             return np.maximum(1.0, far)
         depth = around.scores.shape[1]
         known = profile.z(place[:, None], around.scores[block.searched])
-        above = np.count_nonzero(known[number] > z[:, None] + _TOLERANCE, axis=1)
+        above = np.count_nonzero(known[number] > z[:, None] + SAME, axis=1)
         return np.where(above < depth, np.maximum(1, above), np.maximum(depth, far))
 
     def _wording(self, block: _Block, own: Candidates) -> dict[str, Float64]:

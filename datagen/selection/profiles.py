@@ -11,6 +11,8 @@ import numpy as np
 
 from datagen.selection.arrays import Float32, Float64, Int64
 
+SAME = 1e-3
+"""Scores so close, in spreads, are one: products of different shapes round apart."""
 _FAR = 400.0
 """Scores further from the middle than so many spreads are all one."""
 
@@ -47,5 +49,5 @@ class Profiles:
         n, size = self.ordered.shape
         step = 4 * _FAR
         line = (self.ordered + step * np.arange(n)[:, None]).ravel()
-        below = np.searchsorted(line, z + step * rows, side="right") - size * rows
+        below = np.searchsorted(line, z + SAME + step * rows, side="right") - size * rows
         return np.asarray((size - below + 0.5) / (size + 1), np.float64)
