@@ -82,7 +82,7 @@ def _measure(judged: JudgedSet, arguments: argparse.Namespace) -> Iterator[str]:
         settings = {
             "cache": arguments.cache or work / "cache",
             "denoise": {"reranker": arguments.reranker},
-            "audit": {"max_p": arguments.max_p},
+            "audit": {"max_p": arguments.max_p, "leak_sample": 100},  # leaks are no part of this
             "repair": {"faults": [fault for faults in KINDS.values() for fault in faults]},
         }
         planted = _plant(judged, settings, work / "test")

@@ -35,7 +35,7 @@ Judgements = Annotated[
     str | None, _option("--qrels", _FAULTS, "Judgements: query id, document id, score; or a BEIR folder.")
 ]
 MaxP = Annotated[
-    float | None, _option("--max-p", _FAULTS, "Highest P(false negative) of a good negative. \\[default: 0.2]")
+    float | None, _option("--max-p", _FAULTS, "Highest P(false negative) of a good negative. \\[default: 0.3]")
 ]
 Teacher = Annotated[
     str | None,

@@ -18,7 +18,7 @@ class AuditConfig(Settings):
     """From when on something in a data set is a fault."""
 
     max_p: Share = Field(
-        default=0.2, description="a negative whose P(false negative) is higher is a fault of its own, and is dropped"
+        default=0.3, description="a negative whose P(false negative) is higher is a fault of its own, and is dropped"
     )
     round_trip_rank: int | None = Field(
         default=None,
