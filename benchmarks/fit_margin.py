@@ -1,14 +1,16 @@
 """The learned margin, fitted: its coefficients, and what it does on sets that it has not seen.
 
-    python -m benchmarks.fit_margin --data FOLDER [FOLDER …] [--sparse FOLDER …] [--out FILE] [--note TEXT]
+    python -m benchmarks.fit_margin --data FOLDER … [--sparse FOLDER …] [--other FOLDER …] [--out FILE] [--note TEXT]
 
 Each FOLDER has the BEIR layout; those of --data have queries with several positives. Each query shows some of its
 positives, several times others (`benchmarks/replays.py`), and the miner measures what a candidate looks like; hidden
 positives are what is to be told. Each set has an intercept of its own while the slopes are fitted, because the share
 of unmarked positives differs from set to set; the model's is their mean. Printed for each set: the area under the ROC
-curve with a model that was fitted on the others, the leak at a few hardnesses under the gap rule and under that model,
-and leak @ hardness under a few cuts. Sets of --sparse are not fitted on; with hardly a hidden positive they show how
-hard the negatives are that remain.
+curve with a model that was fitted on the others, the leak at a few hardnesses under a relative margin (the rule of
+sentence-transformers, searched as deep as it needs), under the gap rule (spreads below the positive) and under that
+model, and leak @ hardness under a few cuts. Sets of --sparse have one positive a query and hardly an unmarked one: they
+tell what few unmarked positives look like, and in their rows how hard the negatives are that remain. Those of --other
+are not fitted on.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ from datagen.config import build_config
 from datagen.selection.doubt import FEATURES, DoubtModel, standardise
 
 HARDNESSES, CUTS = (3.8, 4.5, 5.5), (0.01, 0.02, 0.03, 0.05, 0.1)
-_QUERIES, _ROWS, _OWN = 600, 30_000, 3.0
-"""Queries and candidates of a set that are looked at, at most, and how freely the sets' own intercepts move."""
+_QUERIES, _ROWS, _OWN, _SPARSE_WEIGHT = 600, 30_000, 3.0, 0.05
+"""Queries and candidates of a set that are looked at, at most, and how freely the sets' own intercepts move; what a
+sparse set counts beside one that is judged."""
 
 
 def main() -> None:
@@ -39,20 +42,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", type=Path, required=True)
     parser.add_argument("--sparse", nargs="*", type=Path, default=[])
+    parser.add_argument("--other", nargs="*", type=Path, default=[])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--note", default="", help="kept with the coefficients, such as the licences of the sets")
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     arguments = parser.parse_args()
     config = build_config({"out": Path("unused"), "cache": arguments.cache, "input": {"beir": "unused"}})
-    sets = [replay(read_judged(folder), config, _QUERIES) for folder in arguments.data]
+    sets, sparse = (
+        [replay(read_judged(folder), config, _QUERIES) for folder in folders]
+        for folders in (arguments.data, arguments.sparse)
+    )
     print(_head(), flush=True)
     figures = {}
     for left_out in sets:
-        line = _tell(left_out, fit([other for other in sets if other is not left_out]))
+        line = _tell(left_out, fit([other for other in sets if other is not left_out], sparse))
         figures[left_out.name] = line
         print(_row(left_out.name, line), flush=True)
-    model = fit(sets)
-    for folder in arguments.sparse:
+    for left_out in sparse:
+        line = _tell(left_out, fit(sets, [other for other in sparse if other is not left_out]))
+        figures[left_out.name] = line
+        print(_row(left_out.name, line), flush=True)
+    model = fit(sets, sparse)
+    for folder in arguments.other:
         print(_row(folder.name, _tell(replay(read_judged(folder), config, _QUERIES), model)), flush=True)
     if arguments.out:
         told = [{"set": each.name, "queries": int(each.first.sum()), "candidates": len(each.rows)} for each in sets]
@@ -66,20 +77,25 @@ def main() -> None:
         write_model(model, provenance, arguments.out)
 
 
-def fit(sets: Sequence[Replays]) -> DoubtModel:
+def fit(sets: Sequence[Replays], sparse: Sequence[Replays]) -> DoubtModel:
     """A model of the hidden positives of some sets, each of which counts the same.
 
     Args:
         sets: the replays; of a set with many candidates a fixed sample is looked at.
+        sparse: replays of sets whose candidates are all taken to be no positives; these count little, as nobody has
+            looked whether that is so.
     """
-    parts = [_sample(each) for each in sets]
+    parts = [_sample(each) for each in (*sets, *sparse)]
     features = np.concatenate([part[0] for part in parts])
     hidden = np.concatenate([part[1] for part in parts])
     number = np.repeat(np.arange(len(parts)), [len(part[1]) for part in parts])
-    weights = (len(number) / len(parts) / np.bincount(number))[number]
+    share = np.where(np.arange(len(parts)) < len(sets), 1.0, _SPARSE_WEIGHT)
+    weights = (share * len(number) / share.sum() / np.bincount(number))[number]
     centre, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale == 0] = 1.0
     standard = standardise(features, centre, scale)
-    own = _OWN * np.eye(len(parts))[number]
+    of_set = np.vstack([np.eye(len(sets)), np.full((len(sparse), len(sets)), 1 / len(sets))])
+    own = _OWN * of_set[number]
     fitted = LogisticRegression(C=0.3, max_iter=500).fit(np.hstack([standard, own]), hidden, sample_weight=weights)
     slopes, rest = fitted.coef_[0][: len(FEATURES)], fitted.coef_[0][len(FEATURES) :]
     return DoubtModel(FEATURES, centre, scale, slopes, float(fitted.intercept_[0] + _OWN * rest.mean()))
@@ -125,14 +141,15 @@ def _tell(replays: Replays, model: DoubtModel) -> dict[str, list[float]]:
     told: dict[str, list[float]] = {}
     if dense:
         told["auc_gap_and_learned"] = [float(roc_auc_score(first.hidden, each)) for each in (gap, doubts)]
-        told["leak_gap"], told["leak_learned"] = (leak_at(first, each, HARDNESSES) for each in (gap, doubts))
+        rules = {"leak_relative": first.nearness, "leak_gap": gap, "leak_learned": doubts}
+        told |= {name: leak_at(first, rule, HARDNESSES) for name, rule in rules.items()}
     for cut in CUTS:
         told[f"cut_{cut}"] = list(_measure(first, doubts <= cut))
     return {name: [round(number, 3) for number in numbers] for name, numbers in told.items()}
 
 
 def _head() -> str:
-    cells = ["set", "AUC gap", "AUC", *(f"leak at {hardness}: gap / learned" for hardness in HARDNESSES)]
+    cells = ["set", "AUC gap", "AUC", *(f"leak at {hardness}: relative / gap / learned" for hardness in HARDNESSES)]
     cells += [f"cut {cut}: coverage, leak @ hardness" for cut in CUTS]
     return "| " + " | ".join(cells) + " |\n| --- |" + " ---: |" * (len(cells) - 1)
 
@@ -140,16 +157,17 @@ def _head() -> str:
 def _row(name: str, told: dict[str, list[float]]) -> str:
     nothing = ["-"] * len(HARDNESSES)
     auc = [f"{each:.3f}" for each in told.get("auc_gap_and_learned", [])] or ["-", "-"]
-    pairs = zip(told.get("leak_gap", []), told.get("leak_learned", []), strict=True)
-    leaks = [f"{gap:.3f} / {learned:.3f}" for gap, learned in pairs] or nothing
+    rules = zip(*(told.get(f"leak_{rule}", []) for rule in ("relative", "gap", "learned")), strict=True)
+    leaks = [" / ".join(f"{leak:.3f}" for leak in each) for each in rules] or nothing
     cuts = ["{:.2f}, {:.3f} @ {:.1f}".format(*told[f"cut_{cut}"]) for cut in CUTS]
     return "| " + " | ".join([name, *auc, *leaks, *cuts]) + " |"
 
 
 def _told_arguments(arguments: argparse.Namespace) -> list[str]:
     """The sets by their names alone: where they lie says nothing."""
-    sparse = ["--sparse", *(folder.name for folder in arguments.sparse)] if arguments.sparse else []
-    return ["--data", *(folder.name for folder in arguments.data), *sparse, "--out", "datagen/selection/doubt.json"]
+    kinds = {"--data": arguments.data, "--sparse": arguments.sparse, "--other": arguments.other}
+    told = [word for kind, folders in kinds.items() if folders for word in (kind, *(folder.name for folder in folders))]
+    return [*told, "--out", "datagen/selection/doubt.json"]
 
 
 if __name__ == "__main__":

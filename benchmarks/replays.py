@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks.judged import JudgedSet
+from benchmarks.judged import JudgedSet, shown_positive
 from benchmarks.ours import set_vectors
 from datagen.backends.index_faiss import FaissFlatIndex
 from datagen.backends.protocols import Float32, Int64
 from datagen.config import RunConfig
 from datagen.documents import text_groups
 from datagen.mining.miner import Found, Miner
+from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import open_words
 from datagen.progress import SilentProgress
-from datagen.selection.arrays import index_in_row, starts_of
+from datagen.selection.arrays import Lists, index_in_row, quantile_per_row, starts_of
 from datagen.selection.closure import build_closure
 from datagen.selection.select import Reason
 
@@ -47,6 +48,9 @@ class Replays:
     """Whether each is a positive that the replay hides, (n,)."""
     log_rank: Float64
     """log2 of 2 and how many non-relevant documents score higher, (n,)."""
+    nearness: Float64
+    """How far each scores above the shown positive that scores lowest, as a share of that score: what a relative margin
+    looks at, (n,)."""
     first: Bool
     """Whether each replay shows what `judged.shown_positive` shows, and hides some, (n_replays,)."""
 
@@ -55,7 +59,8 @@ class Replays:
         kept = replays[self.rows]
         number = np.cumsum(replays) - 1
         features, hidden, log_rank = self.features[kept], self.hidden[kept], self.log_rank[kept]
-        return Replays(self.name, number[self.rows[kept]], features, hidden, log_rank, self.first[replays])
+        rows, nearness = number[self.rows[kept]], self.nearness[kept]
+        return Replays(self.name, rows, features, hidden, log_rank, nearness, self.first[replays])
 
 
 def replay(judged: JudgedSet, config: RunConfig, most: int, shown: tuple[tuple[int, int], ...] = SHOWN) -> Replays:
@@ -124,8 +129,20 @@ def mine_vectors(
         vectors[0][sample],
         words=words.take,
         sample_words=words.take(sample),
+        unmarked=_bound_unmarked(judged, index, vectors[1]),
     )
     return miner.mine(vectors[1][asked], closure, words=words.take(asked + len(texts)))
+
+
+def _bound_unmarked(judged: JudgedSet, index: FaissFlatIndex, queries: Float32) -> float:
+    """What a run says of the set that knows one positive of each query."""
+    number = {document: i for i, document in enumerate(judged.documents)}
+    of_query = [judged.relevant.get(query, set()) for query in judged.queries]
+    asked = np.flatnonzero([bool(each) for each in of_query])
+    shown = [number[shown_positive(query, each)] for query, each in zip(judged.queries, of_query, strict=True) if each]
+    positives = Lists.from_pairs(np.arange(len(asked)), np.array(shown), len(asked))
+    some = choose_sample(positives, 0)
+    return bound_unmarked(index, queries[asked[some]], positives.take(some))
 
 
 def _collect(name: str, found: Found, relevant: list[Int64], first: Bool) -> Replays:
@@ -138,8 +155,10 @@ def _collect(name: str, found: Found, relevant: list[Int64], first: Bool) -> Rep
     others: Int64 = np.cumsum(~positive) - ~positive
     log_rank = np.log2(2 + others - others[np.minimum(starts[:-1], len(others) - 1)][rows])
     kept = np.isin(found.reasons, (Reason.SURPLUS, Reason.MARGIN))
-    parts = rows[kept], found.features[kept].astype(np.float64), positive[kept], log_rank[kept]
-    return Replays(name, *parts, first)
+    weakest = quantile_per_row(found.positives.scores, found.positives.starts, 0.0)[rows]
+    nearness = (found.candidates.scores - weakest) / np.abs(weakest)
+    features = found.features[kept].astype(np.float64)
+    return Replays(name, rows[kept], features, positive[kept], log_rank[kept], nearness[kept], first)
 
 
 def choose_hardest(replays: Replays, eligible: Bool, k: int = 5) -> Int64:

@@ -16,6 +16,7 @@ from datagen.audit.material import NEGATIVE, POSITIVE, Material, pairs_of, sampl
 from datagen.audit.teaching import Teaching
 from datagen.backends.protocols import Float32, Int64
 from datagen.mining.evidence import NEIGHBOURS, Asked, Evidence
+from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import WordVectors
 from datagen.progress import Progress
 from datagen.selection.arrays import Float64, Lists, pair_products
@@ -73,11 +74,13 @@ class Doubter:
 
     def measure(self, material: Material, progress: Progress) -> Doubts:
         """The probability of each negative."""
-        evidence = self._evidence()
         uses = material.used_as(NEGATIVE)
         probability = np.full(len(uses), np.nan)
         rows, passages = pairs_of(uses)
         positives = Lists.from_pairs(*material.pairs(POSITIVE), len(material.queries))
+        some = choose_sample(positives, self.seed)
+        asked_first = self.teaching.queries(some), positives.take(some)
+        evidence = self._evidence(bound_unmarked(self.teaching.index, *asked_first))
         with progress.step("doubt negatives", len(material.queries), "queries") as advance:
             for block in self.teaching.blocks():
                 begin, end = np.searchsorted(rows, [block[0], block[-1] + 1])
@@ -87,12 +90,11 @@ class Doubter:
                 advance(len(block))
         return Doubts(uses, probability)
 
-    def _evidence(self) -> Evidence:
+    def _evidence(self, unmarked: float) -> Evidence:
         documents = self.teaching.documents
         sample = sample_rows(len(documents), _SAMPLE, self.seed)
-        return Evidence(
-            documents.take, documents.take(sample), len(documents), self.words.take, self.words.take(sample)
-        )
+        words = self.words.take, self.words.take(sample)
+        return Evidence(documents.take, documents.take(sample), len(documents), *words, unmarked)
 
     def _ask(self, block: Int64, positives: Lists) -> Asked:
         queries, documents = self.teaching.queries(block), self.teaching.documents

@@ -86,6 +86,8 @@ class Evidence:
     """Word vectors of documents by number; None: features of words are not known."""
     sample_words: SparseRows | None = None
     """Those of the sample."""
+    unmarked: float = float("nan")
+    """What `bound_unmarked` says of the run."""
 
     def measure(self, asked: Asked, candidates: Candidates, own_ranks: Int64) -> Float64:
         """The features of the candidates, (n, len(FEATURES)), NaN where one is not known.
@@ -121,6 +123,7 @@ class Evidence:
             **self._standing(block, own, own_ranks),
             **self._nearness(block, own, around),
             **self._wording(block, own),
+            "unmarked": np.full(len(own.rows), self.unmarked),
         }
 
     def _standing(self, block: _Block, own: Candidates, own_ranks: Int64) -> dict[str, Float64]:

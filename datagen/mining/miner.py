@@ -114,6 +114,8 @@ class Miner:
     """Word vectors of documents by number; None: the model goes without."""
     sample_words: SparseRows | None = None
     """Those of the documents of the sample."""
+    unmarked: float = float("nan")
+    """What `bound_unmarked` says of the run."""
 
     def mine(
         self,
@@ -201,7 +203,8 @@ class Miner:
     @property
     def evidence(self) -> Evidence:
         """What features are measured with."""
-        return Evidence(self.document_vectors, self.sample, self.n_documents, self.words, self.sample_words)
+        words = self.words, self.sample_words
+        return Evidence(self.document_vectors, self.sample, self.n_documents, *words, self.unmarked)
 
     def first_depths(self, positives: Lists) -> Int64:
         """Documents looked at first for each query, (n_queries,)."""

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from datagen.backends.protocols import Backends, Float32, Int64
+from datagen.backends.protocols import Backends, Float32, Int64, SearchIndex
 from datagen.config import RunConfig, fingerprint
 from datagen.config_sources import BM25, RANDOM, WRITTEN
 from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
@@ -34,8 +34,10 @@ from datagen.mining.miner import Found, Miner, candidates_wanted
 from datagen.mining.near_queries import QueryFamilies
 from datagen.mining.planning import LEAST_INDEX, plan_search
 from datagen.mining.replays import Replays, sibling_pairs
+from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import WordVectors, open_words
 from datagen.progress import Progress
+from datagen.selection.arrays import Lists
 from datagen.selection.closure import Closure
 from datagen.selection.select import NO_CANDIDATES, Candidates
 from datagen.sources import load_labels
@@ -137,9 +139,17 @@ def open_mining(view: RunView) -> OpenMining:
         sources.fusion,
         words=words.take,
         sample_words=words.take(sample),
+        unmarked=_bound_unmarked(view, index, query_vectors, query_places),
     )
     vectors = document_vectors, query_vectors, query_places
     return OpenMining(miner, sources, words, *vectors, queries["query_id"], document_ids, sample, plan.queries)
+
+
+def _bound_unmarked(view: RunView, index: SearchIndex, vectors: TextVectors, places: Int64) -> float:
+    ids = view.read("queries", ["query_id"])["query_id"], view.read("corpus", ["doc_id"])["doc_id"]
+    positives = Lists.from_pairs(*number_pairs(positive_pairs(view), *ids), len(ids[0]))
+    some = choose_sample(positives, view.config.seed)
+    return bound_unmarked(index, vectors.take(places[some]), positives.take(some))
 
 
 def close_queries(view: RunView) -> tuple[Closure, QueryFamilies]:

@@ -29,6 +29,7 @@ FEATURES: tuple[str, ...] = (
     "word_gap",
     "word_share",
     "document_words",
+    "unmarked",
 )
 """What is measured of a candidate, in this order. Scores are in spreads (median absolute deviations) above the median
 of what a text scores over a sample of the corpus.
@@ -38,7 +39,8 @@ how far it scores below the query's best document. rank: log2 of its rank. docum
 positive that is nearest to it, taken as a query. document_rank: log2 of its rank there, the positive itself counted,
 the best over the positives. word_gap: how far its TF-IDF cosine to the query lies below the mean of the
 positives'. word_share: log10 of the share of the corpus with a higher one. document_words: its highest TF-IDF cosine
-to a positive."""
+to a positive. unmarked: log2 of how many positives nobody marked a query of the run may have on average, the same for
+all its candidates."""
 
 _FURTHEST = 5.0
 """Deviations beyond which all is one, so that what no fit has seen (a huge corpus, another teacher) stays sane."""
