@@ -32,7 +32,7 @@ from datagen.config import build_config
 from datagen.selection.doubt import FEATURES, DoubtModel, standardise
 
 HARDNESSES, CUTS = (3.8, 4.5, 5.5), (0.01, 0.02, 0.03, 0.05, 0.1)
-_QUERIES, _ROWS, _OWN, _SPARSE_WEIGHT = 600, 30_000, 3.0, 0.05
+_QUERIES, _ROWS, _OWN, _SPARSE_WEIGHT = 600, 30_000, 3.0, 0.06
 """Queries and candidates of a set that are looked at, at most, and how freely the sets' own intercepts move; what a
 sparse set counts beside one that is judged."""
 

@@ -23,7 +23,7 @@ from datagen.mining.miner import Found, Miner
 from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import open_words
 from datagen.progress import SilentProgress
-from datagen.selection.arrays import Lists, index_in_row, quantile_per_row, starts_of
+from datagen.selection.arrays import index_in_row, quantile_per_row, starts_of
 from datagen.selection.closure import build_closure
 from datagen.selection.select import Reason
 
@@ -129,20 +129,21 @@ def mine_vectors(
         vectors[0][sample],
         words=words.take,
         sample_words=words.take(sample),
-        unmarked=_bound_unmarked(judged, index, vectors[1]),
+        unmarked=_bound_unmarked(judged, index, vectors[1], document_group),
     )
     return miner.mine(vectors[1][asked], closure, words=words.take(asked + len(texts)))
 
 
-def _bound_unmarked(judged: JudgedSet, index: FaissFlatIndex, queries: Float32) -> float:
+def _bound_unmarked(judged: JudgedSet, index: FaissFlatIndex, queries: Float32, document_group: Int64) -> float:
     """What a run says of the set that knows one positive of each query."""
     number = {document: i for i, document in enumerate(judged.documents)}
     of_query = [judged.relevant.get(query, set()) for query in judged.queries]
     asked = np.flatnonzero([bool(each) for each in of_query])
     shown = [number[shown_positive(query, each)] for query, each in zip(judged.queries, of_query, strict=True) if each]
-    positives = Lists.from_pairs(np.arange(len(asked)), np.array(shown), len(asked))
-    some = choose_sample(positives, 0)
-    return bound_unmarked(index, queries[asked[some]], positives.take(some))
+    group = np.arange(len(asked)) + document_group.max() + 1
+    closure = build_closure((np.arange(len(asked)), np.array(shown)), group, document_group, np.arange(len(asked)))
+    some = choose_sample(closure.positives, 0)
+    return bound_unmarked(index, queries[asked[some]], closure.take(some))
 
 
 def _collect(name: str, found: Found, relevant: list[Int64], first: Bool) -> Replays:

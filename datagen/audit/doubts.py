@@ -20,6 +20,7 @@ from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import WordVectors
 from datagen.progress import Progress
 from datagen.selection.arrays import Float64, Lists, pair_products
+from datagen.selection.closure import build_closure
 from datagen.selection.doubt import DoubtModel
 from datagen.selection.near import Neighbours
 from datagen.selection.select import Candidates, from_search
@@ -79,8 +80,9 @@ class Doubter:
         rows, passages = pairs_of(uses)
         positives = Lists.from_pairs(*material.pairs(POSITIVE), len(material.queries))
         some = choose_sample(positives, self.seed)
-        asked_first = self.teaching.queries(some), positives.take(some)
-        evidence = self._evidence(bound_unmarked(self.teaching.index, *asked_first))
+        passage_group, query_group = material.groups
+        closure = build_closure(material.pairs(POSITIVE), query_group, passage_group).take(some)
+        evidence = self._evidence(bound_unmarked(self.teaching.index, self.teaching.queries(some), closure))
         with progress.step("doubt negatives", len(material.queries), "queries") as advance:
             for block in self.teaching.blocks():
                 begin, end = np.searchsorted(rows, [block[0], block[-1] + 1])

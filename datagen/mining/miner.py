@@ -152,11 +152,12 @@ class Miner:
             limits = score_limits(margin_rule(self.config), positives)
             judged = self._judge(asked, *self._united(queries, nearest, others), closure, around, limits)
             own = judged.union.found[:, 0]  # what others found does not make the search shallower
-            final = self._is_final(judged.candidates.rows[own], judged.reasons[own], rows, depths)
+            ended = searched & (depths >= self._last_depth)
+            final = self._final(judged.candidates.rows[own], judged.reasons[own], rows, ended)
             done.append(self._served(judged.take(final[judged.candidates.rows]), closure))
             rows = rows[~final[rows]]
             others = [other.take(~final[other.rows]) for other in others]
-            depths = np.minimum(depths * 2, self._last_depth)
+            depths = np.where(searched, np.minimum(depths * 2, self._last_depth), depths)
             nearest = self._nearest(queries, rows, depths[rows])
             late = np.isin(np.arange(len(queries)), rows) & ~searched
             floor = np.where(late, self._floor(nearest, len(queries)), positives.floor)  # what was given had another
@@ -253,11 +254,11 @@ class Miner:
             doubts=found.doubts[order],
         )
 
-    def _is_final(self, found: Int64, reasons: Reasons, rows: Int64, depths: Int64) -> Bool:
-        """Whether each of some queries has enough; `found` is the query of each candidate, ascending."""
-        eligible = eligible_per_query(found, reasons, len(depths))
-        final = np.zeros(len(depths), bool)
-        final[rows] = (eligible[rows] >= self.wanted) | (depths[rows] >= self._last_depth)
+    def _final(self, found: Int64, reasons: Reasons, rows: Int64, ended: Bool) -> Bool:
+        """Whether each of some queries has enough, or has ended; `found` is the query of each candidate, ascending."""
+        eligible = eligible_per_query(found, reasons, len(ended))
+        final = np.zeros_like(ended)
+        final[rows] = (eligible[rows] >= self.wanted) | ended[rows]
         return final
 
     def _positive_scores(self, queries: Float32, closure: Closure) -> Float32:

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from datagen.backends.protocols import Backends, Float32, Int64, SearchIndex
+from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import RunConfig, fingerprint
 from datagen.config_sources import BM25, RANDOM, WRITTEN
 from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
@@ -37,7 +37,6 @@ from datagen.mining.replays import Replays, sibling_pairs
 from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import WordVectors, open_words
 from datagen.progress import Progress
-from datagen.selection.arrays import Lists
 from datagen.selection.closure import Closure
 from datagen.selection.select import NO_CANDIDATES, Candidates
 from datagen.sources import load_labels
@@ -88,6 +87,9 @@ class OpenMining:
     sources: OpenSources
     words: WordVectors
     """Of the documents, then of the queries."""
+    closure: Closure
+    """Of the run's queries, with all that is known of them."""
+    families: QueryFamilies
     document_vectors: DocumentVectors
     query_vectors: TextVectors
     query_places: Int64
@@ -114,8 +116,9 @@ class OpenMining:
 
 
 def open_mining(view: RunView) -> OpenMining:
-    """All but the closure, which differs between a run and its replays."""
+    """What the settings and the tables of a run ask for, each part ready to be asked."""
     config = view.config
+    closure, families = close_queries(view)
     document_ids = view.read("corpus", ["doc_id"])["doc_id"]
     queries = view.read("queries", ["query_id", "query"])
     documents = _documents(view)
@@ -129,6 +132,7 @@ def open_mining(view: RunView) -> OpenMining:
     index = view.backends.index(document_vectors, view.progress, demand)
     sources = _open_sources(view, queries, document_ids)
     words = _open_words(view, queries["query"], len(document_ids))
+    some = choose_sample(closure.positives, config.seed)
     miner = Miner(
         config.mine,
         candidates_wanted(config),
@@ -139,17 +143,12 @@ def open_mining(view: RunView) -> OpenMining:
         sources.fusion,
         words=words.take,
         sample_words=words.take(sample),
-        unmarked=_bound_unmarked(view, index, query_vectors, query_places),
+        unmarked=bound_unmarked(index, query_vectors.take(query_places[some]), closure.take(some)),
     )
     vectors = document_vectors, query_vectors, query_places
-    return OpenMining(miner, sources, words, *vectors, queries["query_id"], document_ids, sample, plan.queries)
-
-
-def _bound_unmarked(view: RunView, index: SearchIndex, vectors: TextVectors, places: Int64) -> float:
-    ids = view.read("queries", ["query_id"])["query_id"], view.read("corpus", ["doc_id"])["doc_id"]
-    positives = Lists.from_pairs(*number_pairs(positive_pairs(view), *ids), len(ids[0]))
-    some = choose_sample(positives, view.config.seed)
-    return bound_unmarked(index, vectors.take(places[some]), positives.take(some))
+    return OpenMining(
+        miner, sources, words, closure, families, *vectors, queries["query_id"], document_ids, sample, plan.queries
+    )
 
 
 def close_queries(view: RunView) -> tuple[Closure, QueryFamilies]:
@@ -159,12 +158,11 @@ def close_queries(view: RunView) -> tuple[Closure, QueryFamilies]:
     return open_closing(view).close(corpus, queries, _documents(view), pairs)
 
 
-def close_replays(view: RunView, replays: Replays) -> Closure:
+def close_replays(view: RunView, replays: Replays, families: QueryFamilies) -> Closure:
     """What is never a negative in replays: each stands alone, so that its hidden positives stay open."""
     corpus, queries = read_corpus(view), view.read("queries", ["query_id", "query"])
     pairs = pl.concat([positive_pairs(view).select(_PAIR), doubted_pairs(view)])
     answers = number_pairs(pairs, queries["query_id"], corpus["doc_id"])
-    _, families = close_queries(view)
     rows, documents = sibling_pairs(replays, families.family, answers)
     names = pl.Series(np.arange(len(replays))).cast(pl.String)
     siblings = {"query_id": names.gather(rows), "doc_id": corpus["doc_id"].gather(documents)}

@@ -63,7 +63,7 @@ class Calibrate:
         if not len(replays):
             raise _nothing_judged(config)
         promise = config.calibration.max_false_negatives or 0.0
-        traced = trace(opened, replays, close_replays(work, replays), promise, work.progress)
+        traced = trace(opened, replays, close_replays(work, replays, opened.families), promise, work.progress)
         others = opened.n_queries - len(np.unique(replays.queries))
         chooser = Chooser(choice_rule(config.mine), config.seed, config.mine.margin_ceiling)
         found = calibrate(traced, opened.miner.model, chooser, config.calibration, max(1, others))

@@ -23,7 +23,7 @@ from datagen.config_sources import DENSE
 from datagen.mining.intruders import search_intruders, tell_intruders
 from datagen.mining.miner import Found, candidates_wanted, measure_recall
 from datagen.mining.near_queries import QueryFamilies
-from datagen.mining.opening import OpenMining, close_queries, open_mining
+from datagen.mining.opening import OpenMining, open_mining
 from datagen.mining.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
@@ -198,8 +198,8 @@ def _recall(task: MiningTask, config: MineConfig) -> Counts:
 
 
 def _prepare(work: Work) -> MiningTask:
-    closure, families = close_queries(work)
-    task = MiningTask(_calibrated(work, open_mining(work)), closure, families)
+    opened = _calibrated(work, open_mining(work))
+    task = MiningTask(opened, opened.closure, opened.families)
     task = _without_intruders(task, work.config) if work.config.mine.adversarial else task
     return replace(task, refresh=_plan_refresh(work, task)) if work.config.input.run is not None else task
 

@@ -56,7 +56,8 @@ def test_equal_text_under_another_id_is_never_a_negative_of_its_twins_query(
     twins = {f"{name} {i}": text for name, pair in TWINS.items() for i, text in enumerate(pair)}
     queries = {twin: f"what does {text} say" for twin, text in twins.items()}
     given = type(tiny)({**tiny.documents, **twins}, queries, {twin: [twin] for twin in twins})
-    mined = mine(given, mine={"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0})
+    settings = {"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0}
+    mined = mine(given, mine=settings, clean={"adversarial": False})  # a few words over and over
     for name in TWINS:
         one, other = f"{name} 0", f"{name} 1"
         assert (mined.reasons(one)[other], mined.reasons(other)[one]) == ("positive_text", "positive_text")
