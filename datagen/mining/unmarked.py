@@ -15,7 +15,7 @@ from datagen.selection.closure import Closure
 
 SAMPLE = 1024
 """Queries looked at, at most."""
-FEWEST, MOST = 0.5, 2.0
+FEWEST, MOST = 1.0, 2.0
 """The bound in octaves, as far as it tells anything: below, none are expected; above, all that a corpus may have."""
 _DEPTH = 8
 """Documents looked at for the first that is no copy."""
