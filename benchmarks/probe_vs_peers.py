@@ -63,7 +63,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=2e-5)
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--seeds", nargs="+", type=int, default=[42])
-    parser.add_argument("--policy", nargs="*", default=["relative"], help="further margin policies, each an arm")
+    parser.add_argument(
+        "--policy", nargs="*", default=["spread", "relative"], help="further margin policies, each an arm"
+    )
     parser.add_argument("--reranker", default="maxsim")
     parser.add_argument("--cache", type=Path)
     return parser.parse_args()

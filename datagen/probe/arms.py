@@ -23,7 +23,7 @@ SPARE = 2
 """Queries looked at for each that is trained on: some cannot stand in one batch."""
 PEER_MARGIN = 0.05
 """The relative margin of sentence-transformers: a negative has at most 95 % of the positive's score."""
-_OPEN_REASONS = ("selected", "surplus", "margin", "near_positive", "reranker")
+_OPEN_REASONS = ("selected", "surplus", "margin", "near_positive", "reranker", "judge", "judge_disagreement")
 """What the ledger says of candidates against which the closure has nothing."""
 
 
