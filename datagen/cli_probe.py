@@ -74,7 +74,7 @@ def probe_run(
         given = {
             name: value
             for name, value in ctx.params.items()
-            if name in ProbeConfig.model_fields and value is not None and value != []
+            if name in ProbeConfig.model_fields and value not in (None, [], ())
         }
         if baselines is not None:
             given["baselines"] = [name.strip() for name in baselines.split(",") if name.strip()]

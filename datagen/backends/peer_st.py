@@ -47,8 +47,7 @@ def mine_with_vectors(
             verbose=False,
         )
     mined = pl.DataFrame({"query_id": list(found["anchor"]), "doc_id": list(found["negative"])})
-    schema = {"query_id": pl.String, "doc_id": pl.String}
-    unique = mined.cast(schema).unique(maintain_order=True)  # a row for each positive of a query
+    unique = mined.select(pl.all().cast(pl.String)).unique(maintain_order=True)  # a row for each positive of a query
     return unique.group_by("query_id", maintain_order=True).agg(negatives="doc_id")
 
 

@@ -97,7 +97,9 @@ def load_student(folder: Path, config: ProbeConfig) -> Student:
 class _InOrder(SentenceTransformerTrainer):
     """Reads the rows as they stand, because they are planned in batches; writes no model card."""
 
-    def get_batch_sampler(self, dataset: Dataset, batch_size: int, drop_last: bool, **kwargs: Any) -> Any:  # Any: torch
+    def get_batch_sampler(
+        self, dataset: Any, batch_size: int, drop_last: bool, *args: Any, **kwargs: Any
+    ) -> Any:  # Any: torch
         return DefaultBatchSampler(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:  # Any: arguments of the trainer
@@ -119,7 +121,7 @@ def _arguments(
 ) -> SentenceTransformerTrainingArguments:
     device = choose_device(config.device)
     dtype = choose_dtype("auto", device)
-    roles: dict[str, Role] = {"query": "query", **dict.fromkeys(names, "document")}  # type: ignore[dict-item]
+    roles: dict[str, Role] = {"query": "query", **dict.fromkeys(names, "document")}
     prompts = {name: prompt for name, role in roles.items() if (prompt := prompt_of(model, role, None))}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=folder,

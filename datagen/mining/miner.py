@@ -152,8 +152,7 @@ class Miner:
             limits = score_limits(margin_rule(self.config), positives)
             judged = self._judge(asked, *self._united(queries, nearest, others), closure, around, limits)
             own = judged.union.found[:, 0]  # what others found does not make the search shallower
-            ended = searched & (depths >= self._last_depth)
-            final = self._final(judged.candidates.rows[own], judged.reasons[own], rows, ended)
+            final = self._final(judged, own, rows, searched & (depths >= self._last_depth))
             done.append(self._served(judged.take(final[judged.candidates.rows]), closure))
             rows = rows[~final[rows]]
             others = [other.take(~final[other.rows]) for other in others]
@@ -204,8 +203,8 @@ class Miner:
     @property
     def evidence(self) -> Evidence:
         """What features are measured with."""
-        words = self.words, self.sample_words
-        return Evidence(self.document_vectors, self.sample, self.n_documents, *words, self.unmarked)
+        sample, words = (self.sample, self.n_documents), (self.words, self.sample_words)
+        return Evidence(self.document_vectors, *sample, *words, self.unmarked)
 
     def first_depths(self, positives: Lists) -> Int64:
         """Documents looked at first for each query, (n_queries,)."""
@@ -254,9 +253,9 @@ class Miner:
             doubts=found.doubts[order],
         )
 
-    def _final(self, found: Int64, reasons: Reasons, rows: Int64, ended: Bool) -> Bool:
-        """Whether each of some queries has enough, or has ended; `found` is the query of each candidate, ascending."""
-        eligible = eligible_per_query(found, reasons, len(ended))
+    def _final(self, judged: _Judged, own: Bool, rows: Int64, ended: Bool) -> Bool:
+        """Whether each of some queries has enough of its own teacher's candidates, or has ended."""
+        eligible = eligible_per_query(judged.candidates.rows[own], judged.reasons[own], len(ended))
         final = np.zeros_like(ended)
         final[rows] = (eligible[rows] >= self.wanted) | ended[rows]
         return final

@@ -177,7 +177,7 @@ def test_the_reranker_is_asked_for_new_pairs_alone(configure: Configure, tmp_pat
 
 
 def test_a_kept_query_that_has_too_few_candidates_is_searched_on(configure: Configure, tmp_path: Path) -> None:
-    more = {"mine": {"num_negatives": 70}, "denoise": {"reranker": "none"}}
+    more = {"mine": {"num_negatives": 70, "margin_policy": "spread"}, "denoise": {"reranker": "none"}}
     first = pipeline.run(configure()).path
     result = pipeline.run(_again(configure, first, tmp_path / "second", "SameStudent", **more))
     whole = pipeline.run(configure(out=tmp_path / "whole", **more))
@@ -190,7 +190,7 @@ def test_a_kept_query_that_has_too_few_candidates_is_searched_on(configure: Conf
 
 
 def test_what_is_searched_late_is_judged_like_what_is_searched_at_once(configure: Configure, tmp_path: Path) -> None:
-    more = {"mine": {"num_negatives": 60, "floor_rank": 20}, "denoise": {"reranker": "none"}}
+    more = {"mine": {"num_negatives": 60, "margin_policy": "spread", "floor_rank": 20}, "denoise": {"reranker": "none"}}
     first = pipeline.run(configure()).path
     result = pipeline.run(_again(configure, first, tmp_path / "second", "TrainedStudent", **more))
     student = {"model": "tests.support.students:TrainedStudent"}

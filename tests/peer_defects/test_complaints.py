@@ -73,7 +73,8 @@ def test_nearly_equal_text_under_another_id_is_never_a_negative(mine: Mine, tiny
     )
     twins = {"one": text, "edited": f"{text} (seen in May)", "cut": " ".join(text.split()[:-4])}
     given = type(tiny)({**tiny.documents, **twins}, {"q": "what is said of the livercell"}, {"q": ["one"]})
-    mined = mine(given, mine={"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0})
+    settings = {"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0}
+    mined = mine(given, mine=settings, clean={"adversarial": False})  # a few words over and over
     assert {mined.reasons("q")[twin] for twin in ("edited", "cut")} == {"near_text"}
     assert mined.negatives("q")
     assert not {*twins} & {*mined.negatives("q")}

@@ -207,7 +207,7 @@ def test_name_of_an_arm_may_not_be_taken(run: Path, beir: Path, config: ProbeCon
 
 
 def test_options_tell_the_defaults_of_the_settings() -> None:
-    shown = " ".join(CliRunner().invoke(app, ["probe", "--help"], terminal_width=400).output.split())
+    shown = " ".join(CliRunner().invoke(app, ["probe", "--help"], terminal_width=400).output.replace("│", " ").split())
     for name in ("student", "steps", "batch_size", "negatives", "learning_rate", "max_tokens", "device", "confidence"):
         line = shown.split(f"--{name.replace('_', '-')} ", 1)[1]
         assert line.split("[default: ", 1)[1].startswith(f"{ProbeConfig.model_fields[name].default}]"), name
