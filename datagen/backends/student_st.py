@@ -98,8 +98,13 @@ class _InOrder(SentenceTransformerTrainer):
     """Reads the rows as they stand, because they are planned in batches; writes no model card."""
 
     def get_batch_sampler(
-        self, dataset: Any, batch_size: int, drop_last: bool, *args: Any, **kwargs: Any
-    ) -> Any:  # Any: torch
+        self,
+        dataset: Any,  # Any: as the trainer says
+        batch_size: int,
+        drop_last: bool,
+        *args: object,
+        **kwargs: object,
+    ) -> Any:  # Any: as the trainer says
         return DefaultBatchSampler(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:  # Any: arguments of the trainer

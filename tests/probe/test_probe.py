@@ -182,7 +182,7 @@ def test_command_prints_a_table_and_names_the_arms(run: Path, beir: Path, config
     done = CliRunner().invoke(app, [*words, "--baselines", "in-batch,st-mined", "--also", f"again={run}"])
     assert done.exit_code == 0, done.output
     lines = [line for line in done.output.splitlines() if "[" in line]
-    assert [line.split()[0] for line in lines] == ["datagen", "in-batch", "st-mined", "again"]
+    assert [line.split()[0] for line in lines] == ["untrained", "datagen", "in-batch", "st-mined", "again"]
     assert "12 queries evaluated, intervals of 95%" in done.output
     assert "type: sign" in done.output
 
