@@ -21,7 +21,9 @@ class CalibrationConfig(Settings):
         default=0.9, ge=0, lt=1, description="with which the promise is kept; 0: on average over judged samples"
     )
     labels: str | None = Field(
-        default=None, description="judgements: query id, document id, 0 or 1; all that qrels may be (default: none)"
+        default=None,
+        description="judgements: query id, document id, 0 or 1; all that qrels may be, or a run with a judge (default: "
+        "none)",
     )
     labels_complete: bool = Field(
         default=False, description="what the labels do not list for a query that they name is not relevant to it"

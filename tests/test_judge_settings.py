@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
 from datagen.config import STAGE_ORDER, build_config
-from datagen.errors import ConfigError, InputError
-from datagen.judging.evidence import judged_labels
+from datagen.errors import ConfigError
 from datagen.report.knobs import MEANINGS
 
 Values: TypeAlias = dict[str, Any]  # Any: settings not yet validated
@@ -49,11 +47,6 @@ def test_the_model_that_writes_judges_where_nobody_else_is_named() -> None:
 def test_more_candidates_are_made_ready_where_a_judge_may_take_some() -> None:
     assert build_config(RUN).reserve == 1
     assert build_config({**RUN, "judge": JUDGE}).reserve == 2
-
-
-def test_a_run_without_judgements_has_no_labels(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no judgements"):
-        judged_labels(tmp_path)
 
 
 @pytest.mark.parametrize("reason", ["judge", "judge_disagreement", "judge_failed", "replaced_positive", "promoted"])

@@ -19,8 +19,8 @@ import pytest
 from datagen import pipeline, shards
 from datagen.config import STAGE_ORDER, RunConfig, build_config, merge
 from datagen.errors import BackendError
-from datagen.judging.evidence import judged_labels
 from datagen.report.judged import judge_line
+from datagen.sources import load_labels
 from tests.support.llm_server import Server, start_server
 
 Values: TypeAlias = dict[str, Any]  # Any: settings, counts
@@ -331,12 +331,12 @@ def test_two_judges_share_questions_and_where_they_disagree_the_candidate_is_ign
     assert set(split["decision"].explode()) == {"ignored"}
     two = judged.group_by("query_id", "doc_id").agg(pl.col("grade").sort(), pl.col("reason").first(), pl.len())
     assert set(two.filter(pl.col("grade") == [3, 3])["reason"]) == {"promoted"}
-    labels = judged_labels(config.out)
-    assert labels.columns == ["query_id", "doc_id", "label"]
+    labels = load_labels(str(config.out))
+    assert labels.schema == {"query_id": pl.String, "doc_id": pl.String, "relevance": pl.Float32, "source": pl.String}
     assert labels.join(split, on=["query_id", "doc_id"]).is_empty()
     assert len(labels) == counts["questions"] - len(split)
     once = judged.filter(pl.col("judge") == CAREFUL).join(labels, on=["query_id", "doc_id"], suffix="_kept")
-    assert (once["label"] == once["label_kept"]).all()
+    assert (once["label"] == once["relevance"]).all()
 
 
 def test_a_promoted_passage_takes_the_place_of_a_generated_positive_that_is_not_relevant(
