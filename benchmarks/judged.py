@@ -31,9 +31,9 @@ class JudgedSet:
 
 def read_judged(folder: Path) -> JudgedSet:
     """A set from corpus.jsonl, queries.jsonl and qrels (qrels.tsv or qrels/*.tsv), plain or .gz."""
-    lines = list(_lines(folder, "corpus.jsonl"))
+    lines = list(read_lines(folder, "corpus.jsonl"))
     rows = [json.loads(line) for line in lines]
-    queries = {row["_id"]: row["text"] for row in map(json.loads, _lines(folder, "queries.jsonl"))}
+    queries = {row["_id"]: row["text"] for row in map(json.loads, read_lines(folder, "queries.jsonl"))}
     files = [folder / "qrels.tsv"] if (folder / "qrels.tsv").exists() else sorted((folder / "qrels").glob("*.tsv"))
     relevant: dict[str, set[str]] = {}
     for file in files:
@@ -110,7 +110,8 @@ def _log_ranks(judged: JudgedSet, lists: dict[str, list[str]], vectors: tuple[Fl
                 yield float(np.log2(2 + (others > scores[places[document]]).sum()))
 
 
-def _lines(folder: Path, name: str) -> Iterator[str]:
+def read_lines(folder: Path, name: str) -> Iterator[str]:
+    """The lines of a file of a BEIR folder, plain or .gz, with their ends."""
     plain = folder / name
     if plain.exists():
         with plain.open(encoding="utf-8") as file:

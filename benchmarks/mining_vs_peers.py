@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, help="only the first N queries")
     parser.add_argument("--peer", nargs="*", default=["float32", "bfloat16"])
     arguments = parser.parse_args()
-    judged = _first_queries(read_judged(arguments.data), arguments.queries)
+    judged = first_queries(read_judged(arguments.data), arguments.queries)
     print("| system | seconds | ratio | peak GiB | same negatives |\n| --- | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
@@ -45,7 +45,8 @@ def main() -> None:
             print(f"| sentence-transformers, {dtype} | {row} | {_agreement(mined, theirs):.1%} |", flush=True)
 
 
-def _first_queries(judged: JudgedSet, n: int | None) -> JudgedSet:
+def first_queries(judged: JudgedSet, n: int | None) -> JudgedSet:
+    """The set with its first n queries alone; all of them for None."""
     queries = dict(list(judged.queries.items())[:n])
     relevant = {query: found for query, found in judged.relevant.items() if query in queries}
     return JudgedSet(judged.name, judged.documents, queries, relevant, judged.corpus_lines)

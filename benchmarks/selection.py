@@ -97,7 +97,7 @@ def _measure_ours(n_queries: int, n_documents: int) -> dict[str, float]:
         MarginRule("relative", MARGIN), PositiveScores(of_positive, starts, nothing - np.inf, nothing)
     )
     none = Lists.from_pairs(rows[:0], rows[:0], n_queries)
-    reasons = judge(candidates, closure, Surroundings(none, none), limits)
+    reasons = judge(candidates, closure, Surroundings(none, none), candidates.scores > limits[candidates.rows])
     chosen = choose_top(candidates.rows, reasons == Reason.SURPLUS, WANTED, n_queries)
     columns = {"query": candidates.rows, "document": candidates.documents, "rank": candidates.ranks}
     table = pa.table({**columns, "score": candidates.scores, "reason": reasons, "negative": chosen})

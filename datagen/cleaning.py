@@ -15,6 +15,7 @@ import polars as pl
 
 from datagen.config import CleanConfig
 from datagen.errors import InputError, some_of
+from datagen.odd_texts import find_odd
 from datagen.sources import RawInput, Slices
 
 Counts: TypeAlias = dict[str, dict[str, Any]]  # Any: numbers, and a table of numbers by reason
@@ -23,6 +24,7 @@ STAGE = "clean"
 EMPTY_TEXT = "empty_text"
 TOO_SHORT = "too_short"
 REPEATED_ID = "repeated_id"
+ADVERSARIAL = "adversarial"
 DUPLICATE_TEXT = "duplicate_text"
 NOT_FINITE = "not_finite"
 UNKNOWN_QUERY = "unknown_query"
@@ -35,6 +37,7 @@ NO_POSITIVE = "no_positive"
 _ROW = "_row"
 _REASON = "_reason"
 _SAME_AS = "same_as"
+_WHY = "why"
 _TITLE_AS_TEXT = "_title_as_text"
 _FIRST = "_first"
 _DIGEST = ("_digest", "_digest_again")
@@ -81,16 +84,17 @@ class CleanResult:
 def clean_tables(raw: RawInput, config: CleanConfig) -> CleanResult:
     """The rows that can be used, with light normalisation of their texts.
 
-    Dropped are: documents and queries that are empty, too short or repeated under the same id; documents that equal
-    an earlier one in title and text (their pairs move to that one); pairs that name an unknown or dropped query or
-    document, repeat an earlier pair (the highest relevance stays) or have no finite relevance; queries without
-    a positive (relevance above 0), where there are queries. A document with a title and no text takes the title as
-    its text. Queries of equal text under different ids are kept. The slices of the corpus are read more than once.
+    Dropped are: documents and queries that are empty, too short or repeated under the same id; documents that nobody
+    wrote to be read (`odd_texts`), where `adversarial` says so; documents that equal an earlier one in title and text
+    (their pairs move to that one); pairs that name an unknown or dropped query or document, repeat an earlier pair (the
+    highest relevance stays) or have no finite relevance; queries without a positive (relevance above 0), where there
+    are queries. A document with a title and no text takes the title as its text. Queries of equal text under different
+    ids are kept. The slices of the corpus are read more than once.
 
     Raises:
         InputError: one id stands for different texts.
     """
-    documents = _mark_documents(raw.corpus, config.min_document_characters)
+    documents = _mark_documents(raw.corpus, config)
     counts = {"corpus": _count(documents) | {"title_as_text": int(documents[_TITLE_AS_TEXT].sum())}}
     corpus = CleanCorpus(raw.corpus, documents)
     dropped = _dropped_documents(documents, raw.corpus)
@@ -122,6 +126,7 @@ def explain(result: CleanResult, config: CleanConfig) -> list[str]:
         (EMPTY_TEXT, "rows without text", None),
         (TOO_SHORT, f"rows shorter than {shortest}", None),
         (REPEATED_ID, "rows that repeat the id and the text of an earlier one", None),
+        (ADVERSARIAL, "documents that nobody wrote to be read (clean.adversarial)", "doc_id"),
         (DUPLICATE_TEXT, "documents that equal an earlier one, which takes over their pairs", None),
         (NO_POSITIVE, "queries without a positive", None),
     ]
@@ -186,11 +191,13 @@ def _tidy_documents(raw: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _mark_documents(corpus: Slices, min_characters: int) -> pl.DataFrame:
-    """A row for each document, without its text: doc_id, reason against it, what it equals, a 128-bit hash."""
-    seen = [_mark_slice(raw, min_characters) for raw in corpus]
+def _mark_documents(corpus: Slices, config: CleanConfig) -> pl.DataFrame:
+    """A row for each document, without its text: doc_id, reason against it and why, what it equals, a 128-bit hash."""
+    seen = [_mark_slice(raw, config.min_document_characters) for raw in corpus]
     frame = pl.concat(seen).with_row_index(_ROW).with_columns(pl.lit(None, pl.String).alias(_SAME_AS))
     frame = _mark_repeated_ids(frame, "doc_id", _DIGEST, lambda: pl.concat(_texts(raw) for raw in corpus))
+    odd = find_odd(lambda: map(_whole, corpus)) if config.adversarial else pl.Series([None] * len(frame))
+    frame = _drop_where(frame.with_columns(odd.cast(pl.String).alias(_WHY)), pl.col(_WHY).is_not_null(), ADVERSARIAL)
     frame = _with_first(frame, _DIGEST)
     frame = frame.with_columns(pl.when(_IS_LATER).then(pl.col("doc_id").gather(_FIRST)).alias(_SAME_AS))
     frame = _drop_where(frame, pl.col(_SAME_AS).is_not_null(), DUPLICATE_TEXT)
@@ -205,6 +212,12 @@ def _mark_slice(raw: pl.DataFrame, min_characters: int) -> pl.DataFrame:
     both = pl.concat_str(pl.col("title").fill_null(""), "text", separator="\x1f")
     digests = [both.hash(seed).alias(name) for seed, name in enumerate(_DIGEST)]
     return frame.select("doc_id", _REASON, _TITLE_AS_TEXT, *digests)
+
+
+def _whole(raw: pl.DataFrame) -> pl.Series:
+    """Title and text of each document as one."""
+    parts = pl.concat_str("title", "text", separator=" ", ignore_nulls=True)
+    return _tidy_documents(raw).select(parts.alias("text"))["text"]
 
 
 def _texts(raw: pl.DataFrame) -> pl.DataFrame:
@@ -293,15 +306,18 @@ def _kept(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _dropped(frame: pl.DataFrame, raw: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     """Rows for `tables.DROPPED`: payload is the row as it was given, with numbers as texts (NaN has no JSON form)."""
-    rows = frame.filter(pl.col(_REASON).is_not_null()).select(_ROW, pl.col(_REASON).alias("reason"), _SAME_AS)
+    details = [_SAME_AS, *({_WHY} & {*frame.columns})]
+    rows = frame.filter(pl.col(_REASON).is_not_null()).select(_ROW, pl.col(_REASON).alias("reason"), *details)
     given = raw[rows[_ROW]].cast(pl.String)
     payload = pl.struct(given.columns).struct.json_encode()
-    merged = pl.struct(*given.columns, _SAME_AS).struct.json_encode()
+    for name in details:
+        more = pl.struct(*given.columns, name).struct.json_encode()
+        payload = pl.when(pl.col(name).is_not_null()).then(more).otherwise(payload)
     return pl.concat([given, rows], how="horizontal").select(
         pl.lit(STAGE).alias("stage"),
         pl.concat_str(key, separator="\t").alias("key"),
         "reason",
-        pl.when(pl.col(_SAME_AS).is_null()).then(payload).otherwise(merged).alias("payload"),
+        payload.alias("payload"),
     )
 
 

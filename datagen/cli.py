@@ -10,10 +10,15 @@ from typing import Annotated
 
 import typer
 
+from datagen import cli_audit
+from datagen import cli_judge_options as judge_options
 from datagen import cli_options as options
-from datagen.cli_base import run_config, speaking
+from datagen.cli_base import read_times, run_config, speaking
+from datagen.cli_canary import measure_canary
+from datagen.cli_export import export_run
 from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
+from datagen.cli_probe import probe_run
 from datagen.cli_report import write_report
 
 app = typer.Typer(
@@ -48,6 +53,10 @@ def run_file(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Settings, such as pipelines/quickstart.yaml.")],
     out: options.Out = None,
+    max_false_negatives: options.MaxFalseNegatives = None,
+    confidence: options.Confidence = None,
+    labels: options.Judged = None,
+    labels_complete: options.LabelsComplete = False,
     overrides: options.Set = None,
     fresh: options.Fresh = False,
     quiet: options.Quiet = False,
@@ -193,7 +202,7 @@ def retry(
         from datagen.earlier_runs import read_earlier
 
         config = read_earlier(run, options.read_given(ctx))
-        rule = RetryRule(reason=reason, max_tokens=options.read_times(longer))
+        rule = RetryRule(reason=reason, max_tokens=read_times(longer))
         rules = (*config.generate.retries, rule)
         generate = config.generate.model_copy(update={"retries": rules})
         run_config(config.model_copy(update={"generate": generate}), quiet=quiet)
@@ -252,6 +261,18 @@ def mine_negatives(
     same_field: options.SameField = None,
     exclude_same: options.ExcludeSame = None,
     same_doc: options.SameDoc = None,
+    max_false_negatives: options.MaxFalseNegatives = None,
+    confidence: options.Confidence = None,
+    labels: options.Judged = None,
+    labels_complete: options.LabelsComplete = False,
+    check_positives: judge_options.CheckPositives = None,
+    judges: judge_options.Judges = None,
+    judge_budget: judge_options.JudgeBudget = None,
+    judge_mode: judge_options.JudgeMode = None,
+    judge_max_cost: judge_options.JudgeMaxCost = None,
+    base_url: options.BaseUrl = None,
+    max_in_flight: options.MaxInFlight = None,
+    soft_labels: options.SoftLabels = False,
     dry_run: options.Forecast = False,
     out: options.Out = None,
     cache: options.Cache = None,
@@ -311,7 +332,12 @@ def tunerun_config(
 
 
 app.command("inspect")(inspect_run)
+app.command("export")(export_run)
+app.command("audit")(cli_audit.audit)
+app.command("repair")(cli_audit.repair)
 app.command("report")(write_report)
+app.command("canary")(measure_canary)
+app.command("probe")(probe_run)
 
 
 @app.command("doctor")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+MOST_TIMES = 64
 
 
 @contextlib.contextmanager
@@ -49,3 +50,22 @@ def run_config(config: RunConfig, *, quiet: bool, fresh: bool = False, read_agai
     result = pipeline.run(config, progress=make_progress(quiet), fresh=fresh, read_again=read_again)
     if not quiet:
         print_result(result)
+
+
+def read_times(text: str) -> float:
+    """The number of `2x`.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from datagen.errors import ConfigError
+
+    try:
+        times = float(text.removesuffix("x"))
+    except ValueError:
+        times = 0.0
+    if not 1 <= times <= MOST_TIMES:
+        raise ConfigError(
+            f"--max-tokens {text!r} must say how many times as long, from 1x to {MOST_TIMES}x, such as 2x"
+        )
+    return times

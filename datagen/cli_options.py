@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-MOST_TIMES = 64
+from datagen.cli_judge_options import JUDGE_SETTINGS
+
 _N_TIERS = 3
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -76,6 +77,12 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "index": ("mine.index",),
     "min_recall": ("mine.min_recall",),
     "reranker": ("denoise.reranker",),
+    "max_false_negatives": ("calibration.max_false_negatives",),
+    "confidence": ("calibration.confidence",),
+    "labels": ("calibration.labels",),
+    "labels_complete": ("calibration.labels_complete",),
+    **JUDGE_SETTINGS,
+    "soft_labels": ("export.soft_labels",),
 }
 """Which settings an option of a command fills."""
 
@@ -167,7 +174,12 @@ Teacher = Annotated[
 ]
 Reranker = Annotated[
     str | None,
-    _option("--reranker", _MODELS, "maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none.", "maxsim"),
+    _option(
+        "--reranker",
+        _MODELS,
+        "maxsim, hub id or folder (a cross-encoder, or an LLM that says yes or no), vllm:MODEL, or none.",
+        "maxsim",
+    ),
 ]
 QueryPrompt = Annotated[str | None, _option("--query-prompt", _MODELS, "Put before each query.", "the model's own")]
 DocumentPrompt = Annotated[
@@ -208,9 +220,12 @@ Candidates = Annotated[int | None, _option("--candidates", _CHOICE, "Nearest doc
 MaxCandidates = Annotated[
     int | None, _option("--max-candidates", _CHOICE, "How deep a query short of negatives is searched.", "1000")
 ]
-MarginPolicy = Annotated[str | None, _option("--margin-policy", _CHOICE, "adaptive, relative or absolute.", "adaptive")]
+MarginPolicy = Annotated[
+    str | None, _option("--margin-policy", _CHOICE, "adaptive, spread, relative or absolute.", "adaptive")
+]
 Margin = Annotated[
-    float | None, _option("--margin", _CHOICE, "How far below the positive a negative must be.", "by policy")
+    float | None,
+    _option("--margin", _CHOICE, "adaptive: highest P(false negative); else the gap to the positive.", "by policy"),
 ]
 PositiveScore = Annotated[
     str | None, _option("--positive-score", _CHOICE, "The positive compared with: min, own or quantile.", "quantile")
@@ -227,7 +242,19 @@ SameDoc = Annotated[
     str | None,
     _option("--same-doc", _CHOICE, "Passages of a positive's document: ignore, adjacent or allow.", "ignore"),
 ]
-
+MaxFalseNegatives = Annotated[
+    float | None,
+    _option("--max-false-negatives", _CHOICE, "Share of the negatives that may be relevant, such as 0.05."),
+]
+Confidence = Annotated[float | None, _option("--confidence", _CHOICE, "With which that is kept; 0: on average.", "0.9")]
+Judged = Annotated[str | None, _option("--labels", _INPUT, "Judgements for it: query id, document id, 0 or 1.")]
+LabelsComplete = Annotated[
+    bool, _option("--labels-complete", _INPUT, "What the labels do not list for a query of theirs is not relevant.")
+]
+SoftLabels = Annotated[
+    bool,
+    _option("--soft-labels", _RUN, "Label positives and negatives from 0 to 1, by all scores: to distil."),
+]
 Index = Annotated[
     str | None, _option("--index", _CHOICE, "auto, flat, blocked, ivf, hnsw or package.module:Class.", "auto")
 ]
@@ -238,10 +265,10 @@ MinRecall = Annotated[
 # What `datagen tune` lays over the settings of a run; the first four may be repeated.
 _OWN = "the run's own"
 Policies = Annotated[
-    list[str] | None, _option("--margin-policy", _CHOICE, "adaptive, relative or absolute; repeatable.", _OWN)
+    list[str] | None, _option("--margin-policy", _CHOICE, "adaptive, spread, relative or absolute; repeatable.", _OWN)
 ]
 Margins = Annotated[
-    list[float] | None, _option("--margin", _CHOICE, "How far below the positive; repeatable.", "of its policy")
+    list[float] | None, _option("--margin", _CHOICE, "See mine-negatives; repeatable.", "of its policy")
 ]
 PositiveScores = Annotated[
     list[str] | None, _option("--positive-score", _CHOICE, "min, own or quantile; repeatable.", _OWN)
@@ -361,22 +388,3 @@ def _nest(setting: str, value: object) -> dict[str, Any]:  # Any: settings not y
     for part in reversed(setting.split(".")):
         value = {part: value}
     return dict(value) if isinstance(value, dict) else {}
-
-
-def read_times(text: str) -> float:
-    """The number of `2x`.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    from datagen.errors import ConfigError
-
-    try:
-        times = float(text.removesuffix("x"))
-    except ValueError:
-        times = 0.0
-    if not 1 <= times <= MOST_TIMES:
-        raise ConfigError(
-            f"--max-tokens {text!r} must say how many times as long, from 1x to {MOST_TIMES}x, such as 2x"
-        )
-    return times

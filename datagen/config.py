@@ -16,19 +16,25 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from datagen.config_calibration import CalibrationConfig
 from datagen.config_chunk import ChunkConfig
 from datagen.config_errors import explain_wrong
 from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
 from datagen.config_input import InputConfig
+from datagen.config_judge import JudgeConfig
 from datagen.config_mine import MineConfig
+from datagen.config_rerank import LLMRerankerConfig
 from datagen.config_sources import SOURCES
 from datagen.errors import ConfigError
 from datagen.memory import Size
 from datagen.settings import Settings, Share
 
-StageName = Literal["clean", "brainstorm", "generate", "embed", "verify", "mine", "denoise", "choose", "export"]
+StageName = Literal[
+    "clean", "brainstorm", "generate", "embed", "verify", "calibrate", "mine", "denoise", "judge", "choose", "export"
+]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["torch", "onnx", "openvino"]
+CheckPositives = Literal["off", "drop", "weigh"]
 
 STAGE_ORDER: tuple[StageName, ...] = (
     "clean",
@@ -36,15 +42,28 @@ STAGE_ORDER: tuple[StageName, ...] = (
     "generate",
     "embed",
     "verify",
+    "calibrate",
     "mine",
     "denoise",
+    "judge",
     "choose",
     "export",
 )
 BRAINSTORM_STAGES: tuple[StageName, ...] = ("clean", "brainstorm")
 GENERATE_STAGES: tuple[StageName, ...] = ("clean", "brainstorm", "generate")
-MINE_STAGES: tuple[StageName, ...] = ("clean", "embed", "verify", "mine", "denoise", "choose", "export")
+MINE_STAGES: tuple[StageName, ...] = (
+    "clean",
+    "embed",
+    "verify",
+    "calibrate",
+    "mine",
+    "denoise",
+    "judge",
+    "choose",
+    "export",
+)
 ROUND_TRIP_RANK, ROUND_TRIP_SHARE = 20, 0.001
+JUDGED_RESERVE = 2
 
 
 class CleanConfig(Settings):
@@ -52,6 +71,9 @@ class CleanConfig(Settings):
 
     min_document_characters: int = Field(default=1, ge=1, description="shorter documents are dropped")
     min_query_characters: int = Field(default=1, ge=1, description="shorter queries are dropped")
+    adversarial: bool = Field(
+        default=True, description="drop documents that nobody wrote to be read: gibberish, symbols, stuffed with words"
+    )
 
 
 class TeacherConfig(Settings):
@@ -96,7 +118,7 @@ class TeacherConfig(Settings):
 
 
 class VerifyConfig(Settings):
-    """Which of the rows that a generator wrote the teacher believes."""
+    """Which generated rows the teacher believes, and on request which of the user's own positives."""
 
     enabled: bool = Field(default=True, description="whether rows that were generated are checked before mining")
     round_trip_rank: int | None = Field(
@@ -105,44 +127,65 @@ class VerifyConfig(Settings):
         description="rank among all documents that the passage of a generated query must reach (default: 20, or 0.1 % "
         "of the documents where that is more)",
     )
+    check_positives: CheckPositives = Field(
+        default="off",
+        description="the user's own positives that fail in both directions, the query not finding its passage among "
+        "the nearest documents nor the passage its query among the nearest queries: off, drop, or weigh (less)",
+    )
+    positive_weight: Share = Field(
+        default=0.5, gt=0, description="weigh: the relevance of such a positive in `pairs` is multiplied by this"
+    )
 
-    def resolved_rank(self, n_documents: int) -> int:
-        """The rank wanted in a corpus of this size, at most that size."""
-        default = max(ROUND_TRIP_RANK, math.ceil(ROUND_TRIP_SHARE * n_documents))
-        return min(self.round_trip_rank or default, n_documents)
+    def resolved_rank(self, count: int) -> int:
+        """The rank wanted among so many documents, or queries: at most their number."""
+        default = max(ROUND_TRIP_RANK, math.ceil(ROUND_TRIP_SHARE * count))
+        return min(self.round_trip_rank or default, count)
+
+    def applies(self, *, generated: bool) -> bool:
+        """Whether there is anything to check, in a run that writes queries or in one that does not."""
+        return (self.enabled and generated) or self.check_positives != "off"
 
 
 class DenoiseConfig(Settings):
     """How a second scorer checks what the margin let through."""
 
     reranker: str = Field(
-        default="maxsim", description="maxsim, maxsim:MODEL, hub id or folder of a cross-encoder, or none"
+        default="maxsim",
+        description="maxsim, hub id or folder of a model whose kind its files tell (else KIND:MODEL, KIND being "
+        "cross-encoder, maxsim, llm or vllm), package.module:Class, or none",
+    )
+    llm: LLMRerankerConfig = Field(
+        default=LLMRerankerConfig(), description="how a language model is asked that answers yes or no"
     )
     revision: str | None = Field(default=None, description="revision of a hub model")
     dtype: Dtype = Field(default="auto", description="auto: bfloat16 where the processor has it, else float32")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps …")
     max_tokens: int | None = Field(default=None, ge=8, description="cut longer texts (default: the model's own limit)")
-    batch_tokens: int = Field(default=8192, ge=256, description="padded tokens in one batch; a GPU takes more")
+    batch_tokens: int | None = Field(
+        default=None, ge=256, description="padded tokens in one batch (default: 2,048 on processors, else 16,384)"
+    )
     round_size: int | None = Field(
         default=None, ge=1, description="candidates scored a query and round (default: by reranker)"
     )
     spare_candidates: int = Field(
         default=27, ge=0, description="candidates beyond num_negatives kept ready for the reranker"
     )
-    margin: float = Field(
-        default=0.5, ge=0, description="a candidate this many spreads below the positive is a negative"
+    margin: Share = Field(
+        default=0.5,
+        description="how far below the positive, in the order of all positives' scores, a negative must lie: 0 not "
+        "above it, 1 not above the weakest of all",
     )
     floor_quantile: Share = Field(
         default=0.05, description="a candidate below this quantile of all positives' scores is a negative in any case"
     )
     max_overruled: Share = Field(
-        default=0.5,
-        description="share of a query's first candidates that the reranker may set aside for a weak positive",
+        default=0.75,
+        description="share of its candidates that the reranker may set aside of a query that it leaves too few",
     )
-    promote_margin: float = Field(
+    promote_margin: Share = Field(
         default=0.5,
-        ge=0,
-        description="a candidate this many spreads above the positive for both scorers becomes a positive",
+        description="how far above the positive a promoted candidate must lie: 0 not below it, 1 not below the best of "
+        "all positives",
     )
     promote_depth: int = Field(
         default=0, ge=0, description="candidates above the positive that are checked for promotion"
@@ -161,6 +204,9 @@ class ExportConfig(Settings):
     """How the training shards are written."""
 
     rows_per_shard: int = Field(default=100_000, ge=1, description="queries in one parquet file of train/")
+    soft_labels: bool = Field(
+        default=False, description="fuse the scores of positives and negatives to labels from 0 to 1, for distillation"
+    )
 
 
 class RunConfig(Settings):
@@ -190,8 +236,10 @@ class RunConfig(Settings):
         default={}, description="further teachers by name, each a source of candidates with prompts of its own"
     )
     verify: VerifyConfig = VerifyConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
     mine: MineConfig = MineConfig()
     denoise: DenoiseConfig = DenoiseConfig()
+    judge: JudgeConfig = JudgeConfig()
     export: ExportConfig = ExportConfig()
 
     @model_validator(mode="after")
@@ -216,9 +264,29 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _cut_from_one_place(self) -> Self:
+        if self.calibration.enabled and (self.mine.margin_policy != "adaptive" or self.mine.margin is not None):
+            raise ValueError(
+                "calibration.max_false_negatives chooses the cut of the margin policy 'adaptive' itself: leave "
+                "mine.margin and mine.margin_policy out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _chosen_before_export(self) -> Self:
         if "export" in self.stages and "choose" not in self.stages:
             raise ValueError("stages end in export but lack choose, so that no query would have a negative: add choose")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_to_judge(self) -> Self:
+        if self.judge.enabled and not self.judges:
+            raise ValueError(
+                f"judge.budget is {self.judge.budget}, but there is nobody to ask: name a language model with --judge, "
+                "such as openai:MODEL, or leave the budget out"
+            )
+        if self.judge.enabled and "mine" in self.stages and "judge" not in self.stages:
+            raise ValueError("judge.budget is given but stages lack judge: add it before choose")
         return self
 
     @model_validator(mode="after")
@@ -251,6 +319,17 @@ class RunConfig(Settings):
     def teacher_named(self, name: str | None) -> TeacherConfig:
         """The further teacher of this name, or for None the run's own."""
         return self.teacher if name is None else self.teachers[name]
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The judges of candidates: those named, or the language model that writes queries; none where it is none."""
+        writers = tuple(name for name in self.generate.resolved_llms if name != EXTRACTIVE)
+        return self.judge.judges or writers[:1]
+
+    @property
+    def reserve(self) -> int:
+        """Candidates made ready for each negative wanted: more than one where some may have to give way."""
+        return max(self.mine.choice.reserve, JUDGED_RESERVE if self.judge.enabled else 1)
 
     @property
     def resolved_stages(self) -> tuple[StageName, ...]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from datagen.config_choice import ChoiceConfig
 from datagen.config_closure import ClosureConfig, RulesConfig
 from datagen.config_sources import LexicalConfig, SourcesConfig
 from datagen.settings import Settings, Share
 
-MarginPolicy = Literal["adaptive", "relative", "absolute"]
+MarginPolicy = Literal["adaptive", "spread", "relative", "absolute"]
 PositiveScore = Literal["min", "own", "quantile"]
 
-DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.5, "relative": 0.05, "absolute": 0.05}
+DEFAULT_MARGINS: dict[str, float] = {"adaptive": 0.05, "spread": 0.5, "relative": 0.05, "absolute": 0.05}
 
 
 class MineConfig(Settings):
@@ -39,23 +39,32 @@ class MineConfig(Settings):
     )
     margin_policy: MarginPolicy = Field(default="adaptive", description="what the margin is measured in")
     margin: float | None = Field(
-        default=None, ge=0, description="default by policy: 0.5 spreads (adaptive), 0.05 (relative, absolute)"
+        default=None,
+        ge=0,
+        description="default by policy: P(false negative) 0.05 (adaptive), 0.5 spreads (spread), 0.05 (others)",
+    )
+    margin_ceiling: Share = Field(
+        default=0.2,
+        description="adaptive: a query left short at every depth takes its least doubtful candidates up to this chance",
     )
     near_positive_share: Share = Field(
-        default=0.02, description="adaptive: this share of the corpus, nearest to a positive, is set aside"
+        default=0.02, description="spread: this share of the corpus, nearest to a positive, is set aside"
     )
-    near_positive_limit: int = Field(default=64, ge=0, description="adaptive: but never more documents than this")
+    near_positive_limit: int = Field(default=64, ge=0, description="spread: but never more documents than this")
     positive_score: PositiveScore = Field(default="quantile", description="which positive the margin looks at")
     positive_quantile: Share = Field(default=0.5, description="the quantile of the positives' scores for `quantile`")
     floor_rank: int = Field(
         default=100,
         ge=1,
-        description="adaptive: a positive ranked below this, or half of the corpus, counts as ranked there",
+        description="spread: a positive ranked below this, or half of the corpus, counts as ranked there",
     )
     reference_sample: int = Field(
-        default=4096, ge=100, description="adaptive: documents whose scores give a query's robust spread"
+        default=4096, ge=100, description="documents whose scores tell how a score stands in the corpus"
     )
     closure: ClosureConfig = Field(default=ClosureConfig(), description="what counts as a copy of a positive")
+    adversarial: bool = Field(
+        default=True, description="keep out documents that are near to improbably many queries of different kinds"
+    )
     rules: RulesConfig = Field(default=RulesConfig(), description="what is known of the documents beside their text")
     refresh_overlap: Share = Field(
         default=0.8,
@@ -66,6 +75,15 @@ class MineConfig(Settings):
     choice: ChoiceConfig = Field(
         default=ChoiceConfig(), description="which of the candidates that may be negatives become them"
     )
+
+    @model_validator(mode="after")
+    def _margin_is_a_chance(self) -> Self:
+        if self.margin_policy == "adaptive" and self.resolved_margin > 1:
+            raise ValueError(
+                f"margin is {self.margin}, but under the policy adaptive it is the highest P(false negative) of a "
+                "negative, 0 to 1: set margin_policy to spread to measure in spreads of the query's scores"
+            )
+        return self
 
     @property
     def needs(self) -> tuple[int, ...]:

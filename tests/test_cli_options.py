@@ -23,7 +23,9 @@ PROMISED = (
     "--margin --positive-score --same-field "
     "--exclude-same --same-doc --query-prompt --document-prompt --document-template --dtype --device --backend "
     "--dry-run --cache --seed --fresh --quiet --log-file --trust-remote-code --max-tokens --set "
-    "--also-teacher --sources --dims --index --min-recall --memory"
+    "--max-false-negatives --confidence --labels --labels-complete --also-teacher --sources --dims --index "
+    "--min-recall --memory "
+    "--judge --llm --judge-budget --judge-mode --max-cost --check-positives --base-url --max-in-flight --soft-labels"
 )
 NO_DEFAULT = ("None", "False", "required", "()", "{}")
 STEERING = {"overrides", "fresh", "quiet", "log_file", "continued", "refreshed", "dry_run"}
@@ -34,7 +36,16 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--sources dense,bm25", {"mine": {"sources": {"use": ["dense", "bm25"], "weights": {}}}}),
     ("--sources dense,bm25=0.5", {"mine": {"sources": {"use": ["dense", "bm25"], "weights": {"bm25": 0.5}}}}),
     ("--dims 64", {"mine": {"dims": 64}}),
+    (
+        "--max-false-negatives 0.05 --confidence 0",
+        {"calibration": {"max_false_negatives": 0.05, "confidence": 0.0}},
+    ),
+    (
+        "--max-false-negatives 0.05 --labels l.tsv --labels-complete",
+        {"calibration": {"max_false_negatives": 0.05, "labels": "l.tsv", "labels_complete": True}},
+    ),
     ("--reranker none", {"denoise": {"reranker": "none"}}),
+    ("--soft-labels", {"export": {"soft_labels": True}}),
     ("--num-negatives 3", {"mine": {"num_negatives": 3}}),
     ("--choice random", {"mine": {"choice": {"method": "random"}}}),
     ("--tiers 3,0,2", {"mine": {"choice": {"method": "tiers", "tiers": [3, 0, 2]}}}),
@@ -49,6 +60,13 @@ MINE_OPTIONS: list[tuple[str, dict[str, Any]]] = [  # Any: settings not yet vali
     ("--exclude-same url", {"mine": {"rules": {"exclude_same": ["url"]}}}),
     ("--same-doc adjacent", {"mine": {"rules": {"same_doc": "adjacent"}}}),
     ("--index ivf --min-recall 0.9", {"mine": {"index": "ivf", "min_recall": 0.9}}),
+    (
+        "--judge openai:a --judge openai:b --judge-budget 9 --judge-mode span --max-cost 2",
+        {"judge": {"judges": ["openai:a", "openai:b"], "budget": 9, "mode": "span", "max_cost": 2.0}},
+    ),
+    ("--llm openai:a --judge-budget 9", {"judge": {"judges": ["openai:a"], "budget": 9}}),
+    ("--base-url http://h/v1 --max-in-flight 3", {"llm": {"base_url": "http://h/v1", "max_in_flight": 3}}),
+    ("--check-positives weigh", {"verify": {"check_positives": "weigh"}}),
     ("--memory 4GiB", {"memory": "4GiB"}),
     ("--query-prompt q:", {"teacher": {"query_prompt": "q:"}}),
     ("--document-prompt d:", {"teacher": {"document_prompt": "d:"}}),

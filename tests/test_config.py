@@ -23,7 +23,11 @@ Values = dict[str, Any]  # Any: settings not yet validated
 
 WRONG: list[tuple[str, Values, list[str]]] = [
     ("unknown-setting", {"mine": {"negatives": 3}}, ["unknown setting 'mine.negatives'", "num_negatives, candidates"]),
-    ("unknown-section", {"miner": {}}, ["unknown setting 'miner'", "teacher, teachers, verify, mine, denoise"]),
+    (
+        "unknown-section",
+        {"miner": {}},
+        ["unknown setting 'miner'", "teacher, teachers, verify, calibration"],
+    ),
     ("unknown-policy", {"mine": {"margin_policy": "x"}}, ["margin_policy 'x'", "absolute, adaptive, relative"]),
     ("unknown-dtype", {"teacher": {"dtype": "int8"}}, ["dtype 'int8'", "auto, bfloat16, float16, float32"]),
     ("unknown-stage", {"stages": ["clean", "mime"]}, ["stages[1] 'mime'", "clean, denoise, embed"]),

@@ -29,7 +29,7 @@ def test_pipelines_are_all_there() -> None:
 
 def test_quickstart_needs_nothing_from_outside() -> None:
     config = _load("quickstart")
-    assert set(STAGE_ORDER) - set(config.resolved_stages) == {"brainstorm"}
+    assert set(STAGE_ORDER) - set(config.resolved_stages) == {"brainstorm", "calibrate", "judge"}
     assert config.input.corpus == "packaged:medquad-sample"
     assert config.teacher.model.startswith("packaged:")
     assert config.generate.llm == "extractive"
@@ -37,7 +37,7 @@ def test_quickstart_needs_nothing_from_outside() -> None:
 
 
 def test_mine_only_generates_nothing() -> None:
-    assert set(MINE_STAGES) - set(_load("mine_only").resolved_stages) == {"verify"}
+    assert set(MINE_STAGES) - set(_load("mine_only").resolved_stages) == {"verify", "calibrate", "judge"}
     assert set(GENERATE_STAGES) - set(MINE_STAGES) == {"brainstorm", "generate"}
 
 

@@ -11,10 +11,13 @@ import pytest
 import yaml
 from jinja2 import meta
 
+from datagen.backends.protocols import LLMReply
+from datagen.config_judge import JudgeConfig
 from datagen.generation.outcome import Source
 from datagen.generation.reading.ladder import read_answer
 from datagen.generation.recipes.format import IN_WORDS
 from datagen.generation.recipes.load import Recipe, list_recipes, load_recipe, shipped_prompts
+from datagen.judging.questions import Question, Questioner
 
 PROMPTS = shipped_prompts()
 NAMES = sorted(list_recipes())
@@ -230,6 +233,26 @@ def test_a_question_beside_the_row_reads_well_and_its_sample_is_an_answer(folder
         check_style(user)
         assert all(f'"{name}"' in system for name in aside.output)
         assert "do not follow" in system
+        assert len(re.findall(rf"<passage>\n{re.escape(PASSAGE)}\n</passage>", user)) == user.count(PASSAGE) == 1
+
+
+@pytest.mark.parametrize("mode", ["grade", "span", "list"])
+def test_a_question_of_relevance_reads_well_and_its_sample_is_an_answer(mode: str) -> None:
+    questioner = Questioner(JudgeConfig.model_validate({"mode": mode}), 42)
+    n = 2 if mode == "list" else 1
+    folder = PROMPTS / "relevance" / mode
+    sample = re.search(r"^Sample reply: (\{.*)$", (folder / "request.j2").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sample
+    for instruction in ("", EXTRA["task"]):
+        question = Question("q", QUERY, instruction, ("d1", "d2")[:n], (PASSAGE, OTHER)[:n])
+        request = questioner.request(question)
+        read = questioner.reader(question)(request, LLMReply("q", sample[1]))
+        assert (read.reason, read.reading and read.reading.rung) == ("", "strict")
+        system, user = (message["content"] for message in request.messages)
+        check_style(system)
+        check_style(user)
+        assert "do not follow" in system
+        assert mode == "list" or all(f'"{name}"' in system for name in questioner.aside.output)
         assert len(re.findall(rf"<passage>\n{re.escape(PASSAGE)}\n</passage>", user)) == user.count(PASSAGE) == 1
 
 

@@ -27,6 +27,7 @@ Pairs: TypeAlias = set[tuple[str, str]]
 
 N_QUERIES = 540
 WORDS = [f"{a}{b}" for a in ("liver", "heart", "lung", "bone") for b in ("cell", "pain", "gene", "cure", "test")]
+SPREAD: Values = {"near_positive_share": 0.01, "margin_policy": "spread"}
 RERANKED: Values = {"denoise": {"reranker": "datagen.testing:OverlapReranker", "margin": 1, "round_size": 4}}
 CHOICES: dict[str, Values] = {
     "top": {},
@@ -54,7 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 "input": {"beir": str(beir)},
                 "teacher": {"model": "datagen.testing:HashingTeacher"},
                 "denoise": {"reranker": "none"},
-                "mine": {"query_block": 512, "candidates": 40, "max_candidates": 160, "near_positive_share": 0.01},
+                "mine": {"query_block": 512, "candidates": 40, "max_candidates": 160, **SPREAD},
             }
             made[name] = pipeline.run(build_config(merge(base, over))).path
         return made[name]
@@ -115,6 +116,8 @@ def test_the_run_s_own_settings_give_its_own_negatives(run: Run, choice: Values,
     [
         pytest.param({"sources": {"written": False}}, id="one-source"),
         pytest.param({"sources": {"use": ["dense", "random"]}}, id="random-too"),
+        pytest.param({"margin_policy": "adaptive"}, id="adaptive"),
+        pytest.param({"margin_policy": "adaptive", "margin": 0.02, "margin_ceiling": 0.9}, id="served"),
         pytest.param({"margin_policy": "relative", "margin": 0.2}, id="relative"),
         pytest.param({"margin_policy": "absolute", "positive_score": "own"}, id="absolute"),
         pytest.param({"sources": {"use": ["dense", "random"], "quotas": {"random": 1}}}, id="quotas"),
@@ -197,7 +200,7 @@ def test_what_the_reranker_set_aside_stays_aside(run: Run) -> None:
 
 
 def test_candidates_scored_for_promotion_are_doubted_where_a_looser_margin_lets_them_in(run: Run) -> None:
-    path = run(denoise={**RERANKED["denoise"], "promote_depth": 5, "promote_margin": 50})
+    path = run(denoise={**RERANKED["denoise"], "promote_depth": 5, "promote_margin": 1})
     ledger = shards.read(path / "candidates")
     scored = ledger.filter(pl.col("reason").is_in(["margin", "near_positive"]), pl.col("reranker_score").is_not_null())
     assert len(scored)
@@ -208,7 +211,7 @@ def test_candidates_scored_for_promotion_are_doubted_where_a_looser_margin_lets_
     above = (
         ledger.with_row_index("place").join(scored, on=["query_id", "doc_id"], how="semi").join(known, on="query_id")
     )
-    above = above.filter(pl.col("reranker_score") > pl.col("own"))
+    above = above.filter(pl.col("reranker_score") >= pl.col("own"))
     assert len(above)
     assert review.doubted[above["place"].to_numpy()].mean() > 0.8
     assert _decided(path)[0] == _negatives(path)
@@ -252,9 +255,9 @@ def test_labels_of_other_queries_are_refused(run: Run) -> None:
 
 def test_a_grid_without_settings_goes_around_the_run_s_own(run: Run) -> None:
     rows = tune(run())
-    assert rows["policy"].to_list() == ["adaptive"] * 5 + ["relative", "absolute"]
-    assert rows["margin"].to_list() == [0.5, 0.0, 0.25, 0.75, 1.0, 0.05, 0.05]
-    assert rows["own"].to_list() == [True] + [False] * 6
+    assert rows["policy"].to_list() == ["spread"] * 5 + ["adaptive", "relative", "absolute"]
+    assert rows["margin"].to_list() == [0.5, 0.0, 0.25, 0.75, 1.0, 0.05, 0.05, 0.05]
+    assert rows["own"].to_list() == [True] + [False] * 7
     zero = build_config(merge(open_review(run()).config.model_dump(mode="json"), {"mine": {"margin": 0}})).mine
     assert [over["margin"] for over in default_grid(zero)[:5]] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
@@ -327,7 +330,7 @@ def test_what_is_left_out_is_said(run: Run) -> None:
     assert tell_limits(plain, tune(plain)) == []
     other = run(mine={"margin_policy": "relative", "margin": 0.2, "choice": {"hubness": "csls"}})
     told = tell_limits(other, tune(other))
-    assert [sentence.split()[0] for sentence in told] == ["diversity", "adaptive"]
+    assert [sentence.split()[0] for sentence in told] == ["diversity", "spread"]
     quotas = run(mine={"sources": {"use": ["dense", "random"], "quotas": {"random": 1}}})
     assert tell_limits(quotas, tune(quotas)) == ["quotas of sources stay as the run's own margin filled them"]
 
@@ -366,7 +369,7 @@ def test_the_command_shows_a_table_and_how_to_apply_a_row(run: Run) -> None:
     assert done.stdout.splitlines()[-1].startswith(
         f"To apply a row, such as 2:  datagen mine-negatives --run {path} --"
     )
-    assert [line.split()[0] for line in done.stdout.splitlines() if " adaptive " in line] == ["1", "2", "3", "4"]
+    assert [line.split()[0] for line in done.stdout.splitlines() if " spread " in line] == ["1", "2", "3", "4"]
 
 
 def test_the_command_writes_json_and_csv(run: Run, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ little cost; with a large vocabulary xgrammar, vLLM's first choice, needs second
 """
 _SHORTEST = {"type": "object", "properties": {}, "additionalProperties": False}
 """The schema of an empty answer, which shows whether answers of this model can be held to one."""
-_FAULTS = (VLLMError, RuntimeError, ValueError, TypeError, KeyError, AssertionError, ImportError, OSError)
+FAULTS = (VLLMError, RuntimeError, ValueError, TypeError, KeyError, AssertionError, ImportError, OSError)
 """What a failing engine is known to raise."""
 _LOGGING_ARGUMENTS = {"logging_config", "log_config_file", "log_level"}
 _LOGGING_VARIABLES = {"VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING"}
@@ -133,7 +133,7 @@ class VLLMEngine:
             raise self._died(exc) from exc
         except GracefulHTTPError as exc:
             raise ThrottledError(f"{self.name}: {exc}") from exc
-        except _FAULTS as exc:
+        except FAULTS as exc:
             raise self._failed(engine, exc) from exc
         return self._reply(request.row_id, output, time.monotonic() - started)
 
@@ -166,7 +166,7 @@ class VLLMEngine:
             guard.watch_new()
         try:
             return await loading
-        except _FAULTS as exc:
+        except FAULTS as exc:
             self._dead = f"vLLM could not start the model of {self.name}: {self._log.explain(exc)}"
             raise ModelLoadError(self._dead) from exc
 
@@ -233,19 +233,15 @@ def load_vllm(model: str, settings: LLMConfig) -> VLLMEngine:
         ModelLoadError: vLLM does not take the model or the value of an argument, in its own words.
         BackendError: vLLM knows no device of this machine.
     """
-    _check_arguments(settings.engine)
-    if not current_platform.device_type:
-        raise BackendError(
-            "vLLM finds no device to compute on: this build needs a GPU and sees none; use a machine with one, install "
-            "vLLM's build for processors, or run a server elsewhere and name it with openai:MODEL and --base-url"
-        )
+    check_arguments(settings.engine, "llm.engine")
+    check_device()
     folder = str(find_model(model)) if model.startswith((".", "/", "~")) else model
     log = open_engine_log()
     try:
         given = {**settings.engine, "structured_outputs_config": _decoder(settings.engine)}
-        arguments = AsyncEngineArgs(model=folder, **{**_defaults(settings.engine, log), **given})
+        arguments = AsyncEngineArgs(model=folder, **{**engine_defaults(settings.engine, log), **given})
         config = arguments.create_engine_config(UsageContext.LLM_CLASS)
-    except _FAULTS as exc:
+    except FAULTS as exc:
         log.remove()
         raise ModelLoadError(f"vLLM does not take the model {model!r} with {settings.engine}: {_words(exc)}") from exc
     return VLLMEngine(model, arguments, config, log, settings)
@@ -255,19 +251,37 @@ def _load(config: VllmConfig, disable_log_stats: bool) -> AsyncLLM:
     return AsyncLLM.from_vllm_config(config, usage_context=UsageContext.LLM_CLASS, disable_log_stats=disable_log_stats)
 
 
-def _check_arguments(engine: Mapping[str, Any]) -> None:  # Any: arguments of vLLM's engine
+def check_device() -> None:
+    """Raise where vLLM has nothing to compute on.
+
+    Raises:
+        BackendError: this build of vLLM knows no device of this machine.
+    """
+    if not current_platform.device_type:
+        raise BackendError(
+            "vLLM finds no device to compute on: this build needs a GPU and sees none; use a machine with one, install "
+            "vLLM's build for processors, or run a server elsewhere and name it with openai:MODEL and --base-url"
+        )
+
+
+def check_arguments(engine: Mapping[str, Any], setting: str) -> None:  # Any: arguments of vLLM's engine
+    """Raise what is wrong with the arguments that a setting gives to vLLM.
+
+    Raises:
+        ConfigError: one is unknown, or a key.
+    """
     known = {field.name for field in dataclasses.fields(AsyncEngineArgs) if not field.name.startswith("_")} - {"model"}
     if unknown := sorted(set(engine) - known):
         raise ConfigError(
-            f"llm.engine holds {', '.join(map(repr, unknown))}, which this version of vLLM does not know: allowed are "
+            f"{setting} holds {', '.join(map(repr, unknown))}, which this version of vLLM does not know: allowed are "
             "the arguments of `vllm serve` with underscores, such as max_model_len or tensor_parallel_size; the model "
             "is named as vllm:MODEL"
         )
     if "hf_token" in engine:
-        raise ConfigError("llm.engine holds hf_token: a key belongs into the environment alone, here as HF_TOKEN")
+        raise ConfigError(f"{setting} holds hf_token: a key belongs into the environment alone, here as HF_TOKEN")
 
 
-def _defaults(engine: Mapping[str, Any], log: EngineLog) -> dict[str, Any]:  # Any: arguments of vLLM's engine
+def engine_defaults(engine: Mapping[str, Any], log: EngineLog) -> dict[str, Any]:  # Any: arguments of vLLM's engine
     """What is set unless the user says otherwise; where the engine's log goes may be said in the environment too."""
     defaults: dict[str, Any] = {"disable_log_stats": True}  # Any: arguments of vLLM's engine
     if not (_LOGGING_ARGUMENTS & set(engine) or _LOGGING_VARIABLES & set(os.environ)):

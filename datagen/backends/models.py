@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import json
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from datagen.errors import BackendMissingError, ConfigError, ModelLoadError, unknown_choice
 from datagen.storage import hash_file
@@ -67,6 +68,28 @@ def find_model(spec: str, revision: str | None = None) -> Path:
     if spec.startswith((".", "/", "~")):
         raise ModelLoadError(f"the model folder {spec!r} does not exist: give a folder that holds config.json")
     return _download(spec, revision)
+
+
+def tell_reranker_kind(folder: Path) -> str:
+    """What kind of reranker the files of a model make it: cross-encoder, llm or maxsim.
+
+    A sentence-transformers embedder gives token vectors, which maxsim compares. What says nothing of itself is taken
+    for a cross-encoder.
+    """
+    modules = [str(module.get("type")) for module in _read_json(folder / "modules.json", [])]
+    names = [*(_read_json(folder / "config.json", {}).get("architectures") or []), ""]
+    if any("cross_encoder" in name for name in modules) or "ForSequenceClassification" in names[0]:
+        return "cross-encoder"
+    if names[0].endswith("ForCausalLM"):
+        return "llm"
+    return "maxsim" if modules else "cross-encoder"
+
+
+def _read_json(path: Path, default: Any) -> Any:  # Any: JSON
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+    except ValueError as exc:
+        raise ModelLoadError(f"{path} is not JSON: {exc}; download the model again") from exc
 
 
 def hash_model(folder: Path) -> str:

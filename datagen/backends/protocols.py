@@ -79,6 +79,11 @@ class RerankPairs:
         """How many pairs there are."""
         return len(self.query_index)
 
+    def texts(self) -> list[tuple[str, str]]:
+        """Query and document of each pair."""
+        chosen = zip(self.query_index.tolist(), self.document_index.tolist(), strict=True)
+        return [(self.queries[query], self.documents[document]) for query, document in chosen]
+
 
 @runtime_checkable
 class Reranker(Protocol):

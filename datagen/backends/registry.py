@@ -17,7 +17,14 @@ import polars as pl
 
 from datagen.backends import index_choice
 from datagen.backends.index_prefix import PrefixIndex, PrefixVectors, cut
-from datagen.backends.models import find_model, hash_model, hash_user_class, is_user_class, load_user_class
+from datagen.backends.models import (
+    find_model,
+    hash_model,
+    hash_user_class,
+    is_user_class,
+    load_user_class,
+    tell_reranker_kind,
+)
 from datagen.backends.protocols import (
     LLM,
     Closing,
@@ -47,6 +54,8 @@ _INDEXES = {"flat": "index_faiss", "blocked": "index_blocked", "ivf": "index_app
 _RERANKERS = {
     "maxsim": ("reranker_maxsim", "load_maxsim"),
     "cross-encoder": ("reranker_ce", "load_cross_encoder"),
+    "llm": ("reranker_llm", "load_llm_reranker"),
+    "vllm": ("reranker_vllm", "load_vllm_reranker"),
 }
 _NEEDS = {
     "index_bm25": ("BM25", "bm25"),
@@ -56,6 +65,8 @@ _NEEDS = {
     "teacher_st": ("a sentence-transformers teacher", "st"),
     "reranker_ce": ("a cross-encoder", "st"),
     "reranker_maxsim": ("the maxsim reranker", "st"),
+    "reranker_llm": ("a language model as reranker", "st"),
+    "reranker_vllm": ("a language model as reranker on vLLM", "vllm"),
     "llm_openai": ("an OpenAI-compatible server", "api"),
     "llm_batch": ("the Batch API", "api"),
     "llm_vllm": ("the vLLM engine", "vllm"),
@@ -64,6 +75,10 @@ _NEEDS = {
 }
 """What a backend file is for and the extra that brings its packages."""
 
+_ASKED = ("llm", "vllm")
+"""Kinds of rerankers whose scores depend on a prompt."""
+_UNTOLD = {"prompts", "engine"}
+"""Settings of such a reranker that do not change a score: the folder of the prompts (their text does), the engine's."""
 _ADD_BLOCK = 65_536
 
 
@@ -118,6 +133,8 @@ class Registry:
         if stage in ("brainstorm", "generate"):
             generate = self._config.generate
             self._prepare_llms(generate.models if stage == "generate" else generate.resolved_llms)
+        elif stage == "judge":
+            self._prepare_llms(self._config.judges)
         elif stage == "clean" and self._config.chunk.enabled:
             self.token_counter()
         elif stage == "embed":
@@ -221,7 +238,10 @@ class Registry:
         """Hash of all that decides a reranker score but the two texts."""
         settings = self._config.denoise
         kind, model, revision = self._reranker_model()
-        return fingerprint(kind, _model_hash(model, revision, settings), settings.max_tokens)
+        asked = []
+        if kind in _ASKED:
+            asked = [_module("rerank_prompts").read_prompts(settings.llm), settings.llm.model_dump(exclude=_UNTOLD)]
+        return fingerprint(kind, _model_hash(model, revision, settings), settings.max_tokens, *asked)
 
     def llm(self, name: str | None = None) -> LLM:
         """The generator of the run, or the one of this name where it has several.
@@ -240,6 +260,9 @@ class Registry:
         for llm in llms.values():
             if isinstance(llm, Closing):
                 loop.run(llm.close())
+        reranker = self.__dict__.pop("_reranker", None)
+        if reranker is not None and hasattr(reranker, "close"):
+            reranker.close()
 
     def _find_teachers(self) -> None:
         for settings in (self._config.teacher, *self._config.teachers.values()):
@@ -274,6 +297,7 @@ class Registry:
 
         Raises:
             ConfigError: the teacher is a user's class, which gives no token vectors.
+            ModelLoadError: the kind is not named, and the model that would tell it is not found.
         """
         name, revision = self._config.denoise.reranker, self._config.denoise.revision
         if name == "maxsim":
@@ -283,9 +307,12 @@ class Registry:
                     "not give: name a model as maxsim:MODEL, another reranker, or none"
                 )
             return "maxsim", self._config.teacher.model, revision or self._config.teacher.revision
-        if name.startswith("maxsim:"):
-            return "maxsim", name.removeprefix("maxsim:"), revision
-        return "cross-encoder", name.removeprefix("cross-encoder:"), revision
+        kind, colon, model = name.partition(":")
+        if colon and kind in _RERANKERS:
+            return kind, model, revision
+        if self._is_users_reranker:
+            return "cross-encoder", name, revision
+        return tell_reranker_kind(find_model(name, revision)), name, revision
 
 
 def _filled(index: FillableIndex, documents: VectorSource, progress: Progress) -> SearchIndex:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 
-from datagen.backends.devices import choose_device, choose_dtype
-from datagen.backends.protocols import Float32, Int64, RerankPairs, TokenUsage
-from datagen.backends.st_model import explaining_load, explaining_memory, give_back_memory, token_batches
+from datagen.backends.devices import choose_devices, choose_dtype
+from datagen.backends.protocols import Float32, RerankPairs, TokenUsage
+from datagen.backends.st_batches import Batch, Part, cut_batches
+from datagen.backends.st_lanes import Lanes
+from datagen.backends.st_model import choose_batch_tokens, explaining_load, explaining_memory, to_device
 from datagen.config import DenoiseConfig
 from datagen.errors import ModelLoadError
 
@@ -22,24 +26,35 @@ class CrossEncoderReranker:
     scale = "logit"
     round_size = 8
 
-    def __init__(self, model: CrossEncoder, settings: DenoiseConfig) -> None:
-        """Keep a loaded model; see `load_cross_encoder`."""
-        self._model = model
-        self._settings = settings
+    def __init__(self, models: Sequence[CrossEncoder], settings: DenoiseConfig) -> None:
+        """Keep a loaded model, once for each device; see `load_cross_encoder`."""
+        self._model = models[0]
+        self._batch_tokens = choose_batch_tokens(settings.batch_tokens, self._model.device)
+        self._lanes = Lanes(models, self._model.device, several_callers=not settings.trust_remote_code)
+        self._whole_predict = threading.Lock()
         self.usage = TokenUsage()
 
     def score(self, pairs: RerankPairs) -> Float32:
         """Logits, float32 (n_pairs,), higher is more relevant, in the order of the pairs."""
-        out = np.empty(len(pairs), np.float32)
-        lengths = self._lengths(pairs)
-        for batch in token_batches(lengths, self._settings.batch_tokens, self.usage):
-            out[batch] = self._score_batch(pairs, batch)
-        give_back_memory()
-        return out
+        if not len(pairs):
+            return np.empty(0, np.float32)
+        part = Part(pairs.texts(), np.empty(len(pairs), np.float32), len(pairs))
+        cut = functools.partial(cut_batches, tokenise=self._model.preprocess, budget=self._batch_tokens)
+        (filled,) = self._lanes.fill([part], cut, self._compute, self.usage)
+        return filled.found
 
-    def _score_batch(self, pairs: RerankPairs, batch: Int64) -> Float32:
-        texts = [(pairs.queries[pairs.query_index[i]], pairs.documents[pairs.document_index[i]]) for i in batch]
-        with explaining_memory("denoise.batch_tokens", self._settings.batch_tokens):
+    def _compute(self, model: CrossEncoder, batch: Batch) -> Float32:
+        with explaining_memory("denoise.batch_tokens", self._batch_tokens):
+            if batch.features is None:
+                return self._predict(batch)
+            with torch.inference_mode():
+                scores = model(to_device(batch.features, model.device))["scores"]
+                return np.asarray(scores.float().cpu().numpy(), np.float32).reshape(len(batch.numbers))
+
+    def _predict(self, batch: Batch) -> Float32:
+        """The model's own `predict`, one at a time: its tokenizer does not stand two callers."""
+        texts = [batch.part.texts[i] for i in batch.numbers]
+        with self._whole_predict:
             logits = self._model.predict(
                 texts,
                 batch_size=len(texts),
@@ -49,24 +64,6 @@ class CrossEncoderReranker:
             )
         return np.asarray(logits, np.float32).reshape(len(texts))
 
-    def _lengths(self, pairs: RerankPairs) -> Int64:
-        queries = self._count(pairs.queries, np.unique(pairs.query_index))
-        documents = self._count(pairs.documents, np.unique(pairs.document_index))
-        lengths: Int64 = queries[pairs.query_index] + documents[pairs.document_index] - 1
-        return np.minimum(lengths, self._limit)
-
-    @property
-    def _limit(self) -> int:
-        own = min(int(self._model.tokenizer.model_max_length), 8192)  # 1e30 where a tokenizer names none
-        return min(own, self._settings.max_tokens or own)
-
-    def _count(self, texts: Sequence[str], used: Int64) -> Int64:
-        counts = np.zeros(len(texts), np.int64)
-        chosen = [texts[i] for i in used]
-        encoded = self._model.tokenizer(chosen, truncation=True, max_length=self._limit, return_attention_mask=False)
-        counts[used] = [len(ids) for ids in encoded["input_ids"]]
-        return counts
-
 
 def load_cross_encoder(folder: Path, settings: DenoiseConfig) -> CrossEncoderReranker:
     """The reranker of a model folder.
@@ -74,17 +71,22 @@ def load_cross_encoder(folder: Path, settings: DenoiseConfig) -> CrossEncoderRer
     Raises:
         ModelLoadError: the folder does not hold a cross-encoder with one output.
     """
-    device = choose_device(settings.device)
+    models = [_load(folder, settings, device) for device in choose_devices(settings.device)]
+    if models[0].num_labels != 1:
+        raise ModelLoadError(
+            f"the cross-encoder {folder} has {models[0].num_labels} outputs: one with a single score is needed"
+        )
+    return CrossEncoderReranker(models, settings)
+
+
+def _load(folder: Path, settings: DenoiseConfig, device: torch.device) -> CrossEncoder:
     with explaining_load(folder, "a cross-encoder that sentence-transformers can load"):
-        model = CrossEncoder(
+        model: CrossEncoder = CrossEncoder(
             str(folder),
             device=str(device),
             max_length=settings.max_tokens,
             model_kwargs={"dtype": choose_dtype(settings.dtype, device)},
             trust_remote_code=settings.trust_remote_code,
         )
-    if model.num_labels != 1:
-        raise ModelLoadError(
-            f"the cross-encoder {folder} has {model.num_labels} outputs: one with a single score is needed"
-        )
-    return CrossEncoderReranker(model, settings)
+    model.eval()
+    return model

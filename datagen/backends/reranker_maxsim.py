@@ -17,7 +17,14 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from datagen.backends.protocols import Float32, Int64, RerankPairs, Role, TokenUsage
-from datagen.backends.st_model import count_tokens, explaining_memory, give_back_memory, load_st_model, token_batches
+from datagen.backends.st_model import (
+    choose_batch_tokens,
+    count_tokens,
+    explaining_memory,
+    give_back_memory,
+    load_st_model,
+    token_batches,
+)
 from datagen.config import DenoiseConfig
 
 
@@ -30,7 +37,7 @@ class MaxSimReranker:
     def __init__(self, model: SentenceTransformer, settings: DenoiseConfig) -> None:
         """Keep a loaded model; see `load_maxsim`."""
         self._model = model
-        self._settings = settings
+        self._batch_tokens = choose_batch_tokens(settings.batch_tokens, model.device)
         self.usage = TokenUsage()
         self._queries: Sequence[str] = ()
         self._query_tokens: TokenVectors | None = None
@@ -40,6 +47,8 @@ class MaxSimReranker:
 
         The token vectors of `pairs.queries` are kept until another sequence of queries comes.
         """
+        if not len(pairs):
+            return np.empty(0, np.float32)
         if self._query_tokens is None or pairs.queries is not self._queries:
             self._query_tokens = self._embed_queries(pairs.queries)
             self._queries = pairs.queries
@@ -48,7 +57,7 @@ class MaxSimReranker:
         used, starts = np.unique(pairs.document_index[order], return_index=True)
         places = np.split(order, starts[1:])
         texts = [pairs.documents[i] for i in used]
-        for batch in token_batches(count_tokens(self._model, texts), self._settings.batch_tokens, self.usage):
+        for batch in token_batches(count_tokens(self._model, texts), self._batch_tokens, self.usage):
             tokens = self._embed([texts[i] for i in batch], "document")
             for number, i in enumerate(batch):
                 out[places[i]] = _match(self._query_tokens, pairs.query_index[places[i]], tokens.of(number))
@@ -58,7 +67,7 @@ class MaxSimReranker:
     def _embed_queries(self, texts: Sequence[str]) -> TokenVectors:
         """Token vectors of all queries, in their order."""
         found: list[torch.Tensor] = [torch.empty(0)] * len(texts)
-        for batch in token_batches(count_tokens(self._model, texts), self._settings.batch_tokens, self.usage):
+        for batch in token_batches(count_tokens(self._model, texts), self._batch_tokens, self.usage):
             tokens = self._embed([texts[i] for i in batch], "query")
             for number, i in enumerate(batch):
                 found[i] = tokens.of(number)
@@ -66,7 +75,7 @@ class MaxSimReranker:
 
     def _embed(self, texts: list[str], role: Role) -> TokenVectors:
         encode = self._model.encode_query if role == "query" else self._model.encode_document
-        with explaining_memory("denoise.batch_tokens", self._settings.batch_tokens):
+        with explaining_memory("denoise.batch_tokens", self._batch_tokens):
             found = encode(texts, output_value="token_embeddings", batch_size=len(texts), show_progress_bar=False)
         joined = TokenVectors.joined(cast("list[torch.Tensor]", found))
         unit = torch.nn.functional.normalize(joined.vectors.float(), dim=-1).to(joined.vectors.dtype)

@@ -1,4 +1,4 @@
-"""Feeds a sentence-transformers model: texts tokenised once, by the model's own preprocessing, and cut into batches.
+"""Feeds a model: texts, or pairs of texts, tokenised once, by the model's own preprocessing, and cut into batches.
 
 Texts are tokenised in blocks of like length, which are then sorted by their real length: what is left of the padding
 is the difference inside one batch.
@@ -20,6 +20,9 @@ from datagen.backends.protocols import Float32, Int64, Role, TokenUsage
 from datagen.backends.st_model import token_batches
 
 Features: TypeAlias = dict[str, Any]  # Any: tensors, and whatever else the model's own preprocessing gives
+Inputs: TypeAlias = Sequence[str] | Sequence[tuple[str, str]]
+"""Texts, or pairs of texts that a model reads together."""
+Tokenise: TypeAlias = Callable[[list[Any]], Features]  # Any: what the model reads, texts or pairs
 
 BLOCK_TEXTS = 1024
 """Texts tokenised at once, at most."""
@@ -38,10 +41,10 @@ R = TypeVar("R")
 
 @dataclass
 class Part:
-    """Texts whose vectors belong together; `vectors` (n, dim) is filled batch by batch."""
+    """Texts whose results belong together; `found`, vectors (n, dim) or scores (n,), is filled batch by batch."""
 
-    texts: Sequence[str]
-    vectors: Float32
+    texts: Inputs
+    found: Float32
     missing: int
 
 
@@ -65,7 +68,7 @@ class Batch:
 
 def cut_blocks(part: Part) -> Iterator[Block]:
     """The texts of a part in blocks, longest texts first."""
-    lengths = np.fromiter(map(len, part.texts), np.int64, len(part.texts))
+    lengths = np.fromiter(map(_characters, part.texts), np.int64, len(part.texts))
     order = np.argsort(-lengths, kind="stable")
     begin = 0
     while begin < len(order):
@@ -75,19 +78,19 @@ def cut_blocks(part: Part) -> Iterator[Block]:
         begin = end
 
 
-def cut_batches(block: Block, model: SentenceTransformer, role: Role, prompt: str | None, budget: int) -> list[Batch]:
+def cut_batches(block: Block, tokenise: Tokenise, budget: int) -> list[Batch]:
     """A block tokenised and cut into batches of at most `budget` padded tokens, longest first.
 
     What gives no plain token tensors (static embeddings, images, packed texts) is cut by characters instead and left
-    to the model's own `encode`; its tokens are then an estimate.
+    to the model's own `encode` or `predict`; its tokens are then an estimate.
     """
     texts = [block.part.texts[i] for i in block.numbers]
-    features = model.preprocess(texts, prompt=prompt, task=role)
+    features = tokenise(texts)
     plain = _is_plain(features, len(texts))
     if plain:
         lengths = np.asarray(features["attention_mask"].sum(1).numpy(), np.int64)
     else:
-        lengths = np.fromiter((1 + len(text) // _CHARACTERS_PER_TOKEN for text in texts), np.int64, len(texts))
+        lengths = np.fromiter((1 + _characters(text) // _CHARACTERS_PER_TOKEN for text in texts), np.int64, len(texts))
     padded = -(-lengths // _STEP) * _STEP
     batches = []
     for rows in token_batches(padded, budget, TokenUsage()):
@@ -114,6 +117,10 @@ def map_ahead(executor: Executor, function: Callable[[T], R], items: Iterable[T]
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+def _characters(text: str | tuple[str, str]) -> int:
+    return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
 
 
 def _is_plain(features: Features, n: int) -> bool:

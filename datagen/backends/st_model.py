@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from datagen.backends.protocols import Int64, TokenUsage
 from datagen.config import Backend, DenoiseConfig, Dtype, TeacherConfig
 from datagen.errors import BackendError, ModelLoadError, first_line
 
+_BATCH_TOKENS = {"cpu": 2048}
+_BATCH_TOKENS_ELSEWHERE = 16_384
 _OPENVINO_TYPES: dict[Dtype, str] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
@@ -52,6 +55,11 @@ def _model_settings(backend: Backend, dtype: Dtype, device: torch.device) -> dic
     return {}
 
 
+def choose_batch_tokens(named: int | None, device: torch.device) -> int:
+    """Padded tokens in one batch: what the settings say, else what suits the device."""
+    return named or _BATCH_TOKENS.get(device.type, _BATCH_TOKENS_ELSEWHERE)
+
+
 @contextlib.contextmanager
 def explaining_load(folder: Path, kind: str) -> Iterator[None]:
     """Load a model quietly; what goes wrong becomes a `ModelLoadError` that says what the folder should hold."""
@@ -75,6 +83,14 @@ def explaining_memory(setting: str, batch_tokens: int) -> Iterator[None]:
             f"{max(256, batch_tokens // 4)}, or use --device cpu; what is done is kept",
             retryable=True,
         ) from exc
+
+
+def to_device(features: Mapping[str, Any], device: torch.device) -> dict[str, Any]:  # Any: tensors and other values
+    """What a model reads, its tensors on a device."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for name, value in features.items()
+    }
 
 
 def give_back_memory() -> None:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from datagen.backends.protocols import LLM, NoteTaker, Steady
+from datagen.backends.protocols import LLM
 from datagen.config_generate import GenerateConfig, LLMConfig
+from datagen.generation.askers import Askers
 from datagen.generation.conversation import Generator
 from datagen.generation.outcome import Outcome, PlannedRow
 from datagen.generation.recipes.load import Recipe
 from datagen.generation.rows import RowWriter
-from datagen.generation.runtime.asking import Ask, Asker, JournalOnly
-from datagen.generation.runtime.flow import Flow
 from datagen.generation.runtime.journal import Journal
-from datagen.generation.runtime.prices import load_prices
-from datagen.generation.runtime.spending import Spending
 from datagen.generation.runtime.stream import in_order
 from datagen.generation.slots import weighted_choice
 from datagen.generation.tasks import Tasks
 
-ACTIVE_PER_SLOT = 4
-"""Rows at work for each open request: some wait for a server's Retry-After without holding a slot."""
 ROWS_AHEAD = 8192
 """Finished rows that may wait behind a slow one."""
 FIRST_ROWS = 256
@@ -39,7 +33,7 @@ class Settings:
     seed: int
 
 
-class Session:
+class Session(Askers):
     """Writes the rows of one run."""
 
     def __init__(
@@ -63,28 +57,11 @@ class Session:
         Raises:
             ConfigError: the prices cannot be read, or a cap needs one that is not known.
         """
-        generate, batch = settings.generate, settings.llm.lane == "batch"
-        prices = load_prices(settings.llm.prices)
-        self.currency = prices.currency
-        self.spending = Spending(generate, {name: prices.find(name) for name in llms}, batch=batch)
-        self.generators: dict[str, Generator] = {}
+        generate = settings.generate
+        super().__init__(settings.llm, generate, journal, llms)
         self._shares, self._seed = generate.resolved_llms, settings.seed
-        self._flows: dict[str, Flow] = {}
-        self._active = 0
-        for name, llm in llms.items():
-            ask = self._ask(name, llm, settings.llm, journal)
-            self.generators[name] = Generator(name, ask, prices.find(name), batch)
         judge = self.generators.get(generate.judge or "")
         self.writer = RowWriter(recipe, generate, settings.seed, tasks or Tasks(), judge)
-
-    def _ask(self, name: str, llm: LLM | None, settings: LLMConfig, journal: Journal) -> Ask:
-        steady = llm.in_flight if isinstance(llm, Steady) else None
-        self._active += steady or settings.max_in_flight * ACTIVE_PER_SLOT
-        if llm is None:
-            return JournalOnly(name, journal, self.spending)
-        _lend_notes(llm, journal)
-        flow = self._flows[name] = Flow(settings, fixed=steady)
-        return Asker(llm, name, journal, flow, self.spending)
 
     def generator(self, row: PlannedRow) -> Generator:
         """Who writes a row: drawn by the shares."""
@@ -109,7 +86,7 @@ class Session:
         def room() -> int:
             return 0 if self.spending.stopped_by else min(wanted(), FIRST_ROWS + max(0, looked_at() - ROWS_THAT_SHOW))
 
-        return in_order(rows, self._write, active=self._active, ahead=self._active + ROWS_AHEAD, wanted=room)
+        return in_order(rows, self._write, active=self.active, ahead=self.active + ROWS_AHEAD, wanted=room)
 
     async def _write(self, row: PlannedRow) -> Outcome:
         return await self.writer.write(row, self.generator(row))
@@ -117,30 +94,3 @@ class Session:
     async def write_other(self, outcome: Outcome, covered: Sequence[str]) -> Outcome:
         """A row once more, with what it may not repeat."""
         return await self.writer.write_other(outcome, self.generator(outcome.row), covered)
-
-    def price_of_one(self, accepted: int) -> str:
-        """What a row that was kept has cost so far, in money or else in tokens."""
-        spent = self.spending.spent
-        if not accepted:
-            return ""
-        if self.spending.price_known:
-            return f"{spent.cost:.2f} {self.currency} in all, {spent.cost / accepted:.5f} a row kept"
-        return f"{spent.tokens / accepted:,.0f} tokens a row kept"
-
-    def counts(self) -> dict[str, Any]:  # Any: JSON numbers
-        """Answers, tokens, money (None when a price is not known), and what flow control saw."""
-        spent = self.spending.spent
-        flows = {name: flow.stats() for name, flow in self._flows.items()}
-        return {
-            "answers": spent.requests,
-            "answers_from_journal": spent.from_journal,
-            "prompt_tokens": spent.prompt_tokens,
-            "completion_tokens": spent.completion_tokens,
-            "cost": round(spent.cost, 6) if self.spending.price_known else None,
-            "flow": next(iter(flows.values()), {}) if len(flows) < 2 else flows,
-        }
-
-
-def _lend_notes(llm: object, journal: Journal) -> None:
-    if isinstance(llm, NoteTaker):
-        llm.use_notes(journal)

@@ -75,13 +75,23 @@ async def judge(aside: Aside, case: Case, asked: Asked, generator: Generator) ->
     messages = aside.render(case.values)
     row_id = f"{case.row_id}/{case.kind}"  # so the journal shows what an answer was for
     request = LLMRequest(row_id, {}, messages, sampling, aside.schema, case.sample, case.kind)
-    turns = await converse(request, generator.ask, partial(_read, aside), asked.settings.reasks)
+    turns = await converse(request, generator.ask, partial(read_aside, aside), asked.settings.reasks)
     last = turns[-1]
     if last.was_asked:
         reason = FAILED if last.reason else _against(case.kind, last.said["verdict"])
         text = {"negative": case.values["passage"]} if reason and case.kind != JUDGE else {}
         turns[-1] = replace(last, reason=reason, said={**last.said, **text})
     return turns
+
+
+def read_aside(aside: Aside, request: LLMRequest, reply: LLMReply) -> Turn:
+    """What an answer to a question beside the row says, or why it cannot be used."""
+    if reply.error:
+        return Turn(request, reply, None, reply.error, "")
+    reading = read_answer(reply.text, aside.answer_model, reply.finish_reason)
+    if reading.values is None:
+        return Turn(request, reply, reading, reading.reason, reading.complaint)
+    return Turn(request, reply, reading, "", "", said=reading.values)
 
 
 def _against(kind: str, verdict: object) -> str:
@@ -98,7 +108,7 @@ def _offers(
 
 
 def _read_choice(chooser: Chooser, offers: Mapping[str, Sequence[str]], request: LLMRequest, reply: LLMReply) -> Turn:
-    turn = _read(chooser.aside, request, reply)
+    turn = read_aside(chooser.aside, request, reply)
     if turn.reason:
         return turn
     taken = chooser.read(turn.said, offers)
@@ -106,12 +116,3 @@ def _read_choice(chooser: Chooser, offers: Mapping[str, Sequence[str]], request:
         complaint = chooser.explain(missed[0], offers[missed[0]])
         return Turn(request, reply, turn.reading, NOT_OFFERED, complaint)
     return replace(turn, said=taken)
-
-
-def _read(aside: Aside, request: LLMRequest, reply: LLMReply) -> Turn:
-    if reply.error:
-        return Turn(request, reply, None, reply.error, "")
-    reading = read_answer(reply.text, aside.answer_model, reply.finish_reason)
-    if reading.values is None:
-        return Turn(request, reply, reading, reading.reason, reading.complaint)
-    return Turn(request, reply, reading, "", "", said=reading.values)

@@ -49,6 +49,7 @@ class Closing:
         queries: pl.DataFrame,
         documents: Callable[[], Iterable[pl.Series]],
         pairs: LabelledPairs,
+        families: QueryFamilies | None = None,
     ) -> tuple[Closure, QueryFamilies]:
         """The closure of all queries, and which of them ask the same.
 
@@ -57,6 +58,7 @@ class Closing:
             queries: query_id and query.
             documents: gives the texts of the corpus in row order, some at a time.
             pairs: what is known of queries and documents.
+            families: which queries ask the same; None: those that say nearly the same.
 
         Raises:
             ConfigError: a rule names a field that no document has.
@@ -66,7 +68,8 @@ class Closing:
         same, unlike = self._field_rules(corpus, positives, len(queries))
         text_group, query_group = text_groups(documents(), queries["query"])
         document_group = join_parents(pl.Series(text_group), corpus)
-        families = join_near_queries(queries["query"], query_group, self.config.closure.near_query)
+        if families is None:
+            families = join_near_queries(queries["query"], query_group, self.config.closure.near_query)
         groups, kin = (query_group, document_group.to_numpy()), self._kin(positives, corpus)
         closure = build_closure(positives, *groups, families.family, doubted, kin)
         answers = np.r_[positives[0], doubted[0]], np.r_[positives[1], doubted[1]]

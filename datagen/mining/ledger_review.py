@@ -20,19 +20,27 @@ from datagen.config import RunConfig, build_config
 from datagen.config_sources import DENSE
 from datagen.errors import InputError, RunFolderError
 from datagen.mining.lineup import choice_rule, denoise_rule, number_queries, pair_keys
-from datagen.mining.miner import candidates_wanted, first_depths, last_depth, margin_rule
+from datagen.mining.miner import candidates_wanted, doubt_rule, first_depths, last_depth, margin_rule
 from datagen.run_folder import RunFolder
-from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, quantile_per_row, starts_of
+from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, index_in_row, quantile_per_row, starts_of
 from datagen.selection.choice import Eligible, choose_first, line_up
-from datagen.selection.denoise import measure_scale, reranker_limits
+from datagen.selection.denoise import measure_scale, middle_scores, reranker_limits
 from datagen.selection.hubs import choose_within, claims
 from datagen.selection.margins import PositiveScores, score_limits
-from datagen.selection.redecide import Ledger, SearchRule, let_through, made_ready, within_search
+from datagen.selection.redecide import (
+    Ledger,
+    SearchRule,
+    let_through,
+    let_through_doubted,
+    made_ready,
+    serve_short,
+    within_search,
+)
 
 log = logging.getLogger(__name__)
 
 _PAIR = ["query_id", "doc_id"]
-_COLUMNS = [*_PAIR, "rank", "teacher_score", "reranker_score", "reason", "sources"]
+_COLUMNS = [*_PAIR, "rank", "teacher_score", "reranker_score", "p_false_negative", "reason", "sources"]
 _CLEAN, _DOUBTED, _NEAR = ("surplus", "selected"), "reranker", "near_positive"
 _REOPENED = (*_CLEAN, _DOUBTED, _NEAR, "margin")
 
@@ -115,21 +123,38 @@ class Review:
 
     def decide(self, config: RunConfig) -> Decision:
         """The negatives under these settings; diversity and hubness, which look at vectors, are left out."""
-        limits = score_limits(margin_rule(config.mine), self.positives)
-        passed = let_through(self.ledger, limits, near_too=config.mine.margin_policy != "adaptive")
-        eligible, deeper = within_search(self.ledger, passed, self._search(config))
+        eligible, deeper = self._eligible(config)
         places = np.flatnonzero(eligible)
         rows, scores = self.ledger.rows[places], self.ledger.scores[places]
         drawn = config.mine.choice.method != "top"
         keys = self.keys[places] if drawn else np.empty(0, np.uint64)
         line = line_up(choice_rule(config.mine), Eligible(rows, self.ledger.n_rows, scores, self.anchors, keys))
         if self.reranked:
+            line = line.take(np.flatnonzero(index_in_row(line.rows) < candidates_wanted(config)))
             seen = places[line.places]
-            ready = made_ready(line, self.doubted[seen], self.scored[seen], config.mine.choice.reserve)
+            ready = made_ready(line, self.doubted[seen], self.scored[seen], config.reserve)
             line = line.take(np.flatnonzero(ready))
         at, cap = places[line.places], config.mine.choice.hub_cap
         taken = choose_within(line, self.documents[at], claims(line, self.keys[at]), cap) if cap else choose_first(line)
         return Decision(at[taken], eligible, deeper)
+
+    def _eligible(self, config: RunConfig) -> tuple[Bool, Bool]:
+        """The candidates that closure and margin let through, and the queries that would be searched deeper."""
+        if config.mine.margin_policy == "adaptive":
+            self._check_doubts()
+            rule = doubt_rule(config.mine)
+            eligible, deeper = within_search(self.ledger, let_through_doubted(self.ledger, rule), self._search(config))
+            return serve_short(self.ledger, eligible, deeper, rule), deeper
+        limits = score_limits(margin_rule(config.mine), self.positives)
+        passed = let_through(self.ledger, limits, near_too=config.mine.margin_policy != "spread")
+        return within_search(self.ledger, passed, self._search(config))
+
+    def _check_doubts(self) -> None:
+        if np.isnan(self.ledger.doubts).all() and self.ledger.open.any() and len(self.positives.scores):
+            raise RunFolderError(
+                f"the ledger of {self.path} is from before datagen kept p_false_negative, which the policy adaptive "
+                "looks at: mine again into a new --out; vectors and scores come from the cache"
+            )
 
     def _search(self, config: RunConfig) -> SearchRule:
         first = first_depths(config.mine, np.diff(self.positives.starts), self.n_documents)
@@ -195,6 +220,7 @@ def _ledger(candidates: pl.DataFrame, rows: Int64) -> Ledger:
         elsewhere,
         reasons.is_in(_REOPENED).to_numpy(),
         reasons.eq(_NEAR).to_numpy(),
+        candidates["p_false_negative"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
     )
 
 
@@ -250,9 +276,9 @@ def _doubted(config: RunConfig, reasons: pl.Series, rows: Int64, scores: Float32
         return doubted
     n_rows = int(rows[-1]) + 1
     positives = scores[known].astype(np.float64), starts_of(rows[known], n_rows)
-    middles = quantile_per_row(*positives, 0.5)
-    rule = denoise_rule(config.denoise)
-    limit, _ = reranker_limits(rule, measure_scale(rule, middles[~np.isnan(middles)]), *positives)
+    middles = middle_scores(*positives)
+    scale = measure_scale(middles[~np.isnan(middles)])
+    limit, _ = reranker_limits(denoise_rule(config.denoise), scale, *positives)
     clean = reasons.is_in(_CLEAN).to_numpy() & ~np.isnan(scores)
     np.maximum.at(limit, rows[clean], scores[clean].astype(np.float64))
     return doubted | (scores > limit[rows])

@@ -96,7 +96,7 @@ def order_settings(config: RunConfig) -> dict[str, Any]:  # Any: JSON settings
     return {
         **choice.model_dump(mode="json", exclude={"diversity", "hub_cap", "tiers"}),
         "needs": list(config.mine.needs),
-        "reserve": choice.reserve,
+        "reserve": config.reserve,
         "seed": config.seed,
     }
 

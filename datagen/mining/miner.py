@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from datagen.backends.protocols import Float32, Int64, SearchIndex, VectorSource
 from datagen.config import RunConfig
 from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
+from datagen.mining.evidence import NEIGHBOURS, Asked, Evidence
 from datagen.selection.arrays import Bool, Float64, Lists, pair_products, robust_spread
 from datagen.selection.closure import Closure
+from datagen.selection.doubt import DoubtModel, DoubtRule, doubted, least_doubted, load_doubt_model
 from datagen.selection.margins import MarginRule, PositiveScores, score_limits
-from datagen.selection.near import Neighbours, near_copies
+from datagen.selection.near import Neighbours, near_copies, share_nearest
 from datagen.selection.select import (
     NO_CANDIDATES,
     Candidates,
@@ -30,6 +32,7 @@ from datagen.selection.select import (
     join_candidates,
     judge,
 )
+from datagen.selection.sparse import SparseRows
 from datagen.selection.union import Union, join_unions, order_by_quotas, unite
 
 _TOLERANCE = 1e-5
@@ -55,6 +58,10 @@ class Found:
     """Highest teacher score of a negative of each query, (n_queries,), +inf where nothing limits it."""
     searched: Bool
     """Whether each query was searched, or given what it has, (n_queries,)."""
+    features: Float32
+    """What the learned margin has seen of each candidate, in the order of `FEATURES`, (n, n_features)."""
+    doubts: Float32
+    """P(false negative) of each, 0 to 1; NaN where the query has no known positive, (n,)."""
 
     def take(self, begin: int, end: int) -> Found:
         """What was found for the queries from one number up to another, numbered from 0."""
@@ -68,6 +75,8 @@ class Found:
             self.positives.take(begin, end),
             self.limits[begin:end],
             self.searched[begin:end],
+            self.features[first:last],
+            self.doubts[first:last],
         )
 
 
@@ -97,6 +106,16 @@ class Miner:
 
     fusion: Fusion = Fusion()
     """How the lists of several sources become one."""
+    model: DoubtModel = field(default_factory=load_doubt_model)
+    """What tells how likely a candidate is a false negative."""
+    rule: DoubtRule | None = None
+    """From which chance on none is a negative under the policy `adaptive`; None: as the settings say."""
+    words: Callable[[Int64], SparseRows] | None = None
+    """Word vectors of documents by number; None: the model goes without."""
+    sample_words: SparseRows | None = None
+    """Those of the documents of the sample."""
+    unmarked: float = float("nan")
+    """What `bound_unmarked` says of the run."""
 
     def mine(
         self,
@@ -104,6 +123,7 @@ class Miner:
         closure: Closure,
         others: Sequence[Candidates] = (),
         given: Candidates = NO_CANDIDATES,
+        words: SparseRows | None = None,
     ) -> Found:
         """Search a batch of queries; each depth that is asked for reads the index once.
 
@@ -113,37 +133,78 @@ class Miner:
             others: what the further sources of `fusion` found for them; a query that is searched deeper keeps these.
             given: the nearest documents of some of the queries, by score; those are searched only where these are too
                 few. Their floor is that of what is given, which is lower where nearer documents are missing: stricter.
+            words: word vectors of the queries.
 
         Raises:
             BackendError: the index gave scores that are not finite.
         """
         scores = self._positive_scores(queries, closure)
         spread = self._spreads(queries)
-        around = self._surroundings(closure, spread)
+        neighbours = self._neighbours(closure)
+        around = self._surroundings(neighbours, spread)
+        asked = Asked(queries, words, closure.positives, scores.astype(np.float64), neighbours)
         rows, sizes = np.arange(len(queries)), np.bincount(given.rows, minlength=len(queries))
         searched, depths = sizes == 0, np.maximum(self.first_depths(closure.positives), sizes)
         nearest = join_candidates([given, self._nearest(queries, rows[searched], depths[searched])])
-        positives = PositiveScores(
-            scores.astype(np.float64), closure.positives.starts, self._floor(nearest, len(queries)), spread
-        )
-        limits = score_limits(margin_rule(self.config), positives)
-        done: list[tuple[Candidates, Reasons, Union]] = []
+        positives = PositiveScores(asked.scores, closure.positives.starts, self._floor(nearest, len(queries)), spread)
+        done: list[_Judged] = []
         while len(rows):
-            candidates, union = self._united(queries, nearest, others)
-            reasons = judge(candidates, closure, around, limits)
-            own = union.found[:, 0]  # what others found does not make the search shallower
-            final = self._is_final(candidates.rows[own], reasons[own], rows, depths)
-            kept = final[candidates.rows]
-            done.append((candidates.take(kept), reasons[kept], union.take(kept)))
+            limits = score_limits(margin_rule(self.config), positives)
+            judged = self._judge(asked, *self._united(queries, nearest, others), closure, around, limits)
+            own = judged.union.found[:, 0]  # what others found does not make the search shallower
+            final = self._final(judged, own, rows, searched & (depths >= self._last_depth))
+            done.append(self._served(judged.take(final[judged.candidates.rows]), closure))
             rows = rows[~final[rows]]
             others = [other.take(~final[other.rows]) for other in others]
-            depths = np.minimum(depths * 2, self._last_depth)
+            depths = np.where(searched, np.minimum(depths * 2, self._last_depth), depths)
             nearest = self._nearest(queries, rows, depths[rows])
             late = np.isin(np.arange(len(queries)), rows) & ~searched
             floor = np.where(late, self._floor(nearest, len(queries)), positives.floor)  # what was given had another
             positives, searched = replace(positives, floor=floor), searched | late
-            limits = score_limits(margin_rule(self.config), positives)
+        limits = score_limits(margin_rule(self.config), positives)
         return self._ordered(_in_query_order(done, positives, limits, searched))
+
+    def _judge(
+        self,
+        asked: Asked,
+        candidates: Candidates,
+        union: Union,
+        closure: Closure,
+        around: Surroundings,
+        limits: Float64,
+    ) -> _Judged:
+        """What is against each candidate, and how likely it is a false negative."""
+        features = self.evidence.measure(asked, candidates, union.ranks[:, 0].astype(np.int64))
+        known = closure.positives.sizes[candidates.rows] > 0
+        doubts = np.where(known, self.model.probabilities(features), np.nan).astype(np.float32)
+        over = candidates.scores.astype(np.float64) > limits[candidates.rows]
+        if self.config.margin_policy == "adaptive":
+            over = doubted(self.doubt_rule, doubts)
+        reasons = judge(candidates, closure, around, over)
+        return _Judged(candidates, reasons, union, features.astype(np.float32), doubts)
+
+    def _served(self, judged: _Judged, closure: Closure) -> _Judged:
+        """The same with the least doubtful candidates taken where the cut leaves a query short."""
+        if self.config.margin_policy != "adaptive":
+            return judged
+        rows, reasons = judged.candidates.rows, judged.reasons.copy()
+        open_ = (reasons == Reason.MARGIN) & ~closure.has_twin[judged.candidates.documents]
+        eligible = reasons == Reason.SURPLUS
+        reasons[least_doubted(self.doubt_rule, rows, len(closure.positives), eligible, open_, judged.doubts)] = (
+            Reason.SURPLUS
+        )
+        return replace(judged, reasons=reasons)
+
+    @property
+    def doubt_rule(self) -> DoubtRule:
+        """The cut under the policy `adaptive`."""
+        return doubt_rule(self.config) if self.rule is None else self.rule
+
+    @property
+    def evidence(self) -> Evidence:
+        """What features are measured with."""
+        sample, words = (self.sample, self.n_documents), (self.words, self.sample_words)
+        return Evidence(self.document_vectors, *sample, *words, self.unmarked)
 
     def first_depths(self, positives: Lists) -> Int64:
         """Documents looked at first for each query, (n_queries,)."""
@@ -188,13 +249,15 @@ class Miner:
             candidates=found.candidates.take(order),
             reasons=found.reasons[order],
             union=found.union.take(order),
+            features=found.features[order],
+            doubts=found.doubts[order],
         )
 
-    def _is_final(self, found: Int64, reasons: Reasons, rows: Int64, depths: Int64) -> Bool:
-        """Whether each of some queries has enough; `found` is the query of each candidate, ascending."""
-        eligible = eligible_per_query(found, reasons, len(depths))
-        final = np.zeros(len(depths), bool)
-        final[rows] = (eligible[rows] >= self.wanted) | (depths[rows] >= self._last_depth)
+    def _final(self, judged: _Judged, own: Bool, rows: Int64, ended: Bool) -> Bool:
+        """Whether each of some queries has enough of its own teacher's candidates, or has ended."""
+        eligible = eligible_per_query(judged.candidates.rows[own], judged.reasons[own], len(ended))
+        final = np.zeros_like(ended)
+        final[rows] = (eligible[rows] >= self.wanted) | ended[rows]
         return final
 
     def _positive_scores(self, queries: Float32, closure: Closure) -> Float32:
@@ -224,31 +287,58 @@ class Miner:
             [np.empty(0), *(robust_spread(queries[i : i + _SPREAD_BLOCK] @ self.sample.T) for i in blocks)]
         )
 
-    def _surroundings(self, closure: Closure, spread: Float64) -> Surroundings:
+    def _surroundings(self, found: Neighbours | None, spread: Float64) -> Surroundings:
         """The documents around the positives: for the margin the nearest, for the closure the copies among them."""
-        reach, depth = self.config.closure.near_vector, self._near_depth
-        nearest = depth if self.config.margin_policy == "adaptive" else 0
-        none = Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), len(closure.positives))
-        searched = max(nearest, 0 if reach is None else _COPY_DEPTH)
-        if not searched or not len(closure.positives.values):
-            return Surroundings(none, none)
-        found = self._neighbours(closure, min(searched + 1, self.n_documents))
+        reach, nearest = self.config.closure.near_vector, self._near_depth
+        none = Lists.from_pairs(np.empty(0, np.int64), np.empty(0, np.int64), len(spread))
         return Surroundings(
-            _share_nearest(found, nearest) if nearest else none,
-            none if reach is None else near_copies(found, reach * spread),
+            none if found is None or not nearest else share_nearest(found, nearest),
+            none if found is None or reach is None else near_copies(found, reach * spread),
         )
 
     @property
     def _near_depth(self) -> int:
+        """Documents next to a positive that the policy `spread` sets aside."""
         share = int(np.ceil(self.config.near_positive_share * self.n_documents))
-        return min(share, self.config.near_positive_limit, self.n_documents)
+        limit = self.config.near_positive_limit if self.config.margin_policy == "spread" else 0
+        return min(share, limit, self.n_documents)
 
-    def _neighbours(self, closure: Closure, depth: int) -> Neighbours:
+    def _neighbours(self, closure: Closure) -> Neighbours | None:
+        """What lies around the positives, as deep as anything asks for; None without positives."""
+        if not len(closure.positives.values):
+            return None
+        depth = min(1 + max(self._near_depth, _COPY_DEPTH, NEIGHBOURS), self.n_documents)
         positives, index = np.unique(closure.positives.values, return_inverse=True)
         vectors = self.document_vectors(positives)
         scores, documents = self.index.search(vectors, depth)
         own = np.einsum("ij,ij->i", vectors, vectors)
         return Neighbours(index, closure.positives.starts, documents, scores, own)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Candidates and what is said of each."""
+
+    candidates: Candidates
+    reasons: Reasons
+    union: Union
+    features: Float32
+    doubts: Float32
+
+    def take(self, chosen: Bool | Int64) -> _Judged:
+        """The chosen candidates, in this order."""
+        return _Judged(
+            self.candidates.take(chosen),
+            self.reasons[chosen],
+            self.union.take(chosen),
+            self.features[chosen],
+            self.doubts[chosen],
+        )
+
+
+def doubt_rule(config: MineConfig) -> DoubtRule:
+    """The cut of these settings under the policy `adaptive`."""
+    return DoubtRule(config.resolved_margin, config.margin_ceiling, config.wanted)
 
 
 def margin_rule(config: MineConfig) -> MarginRule:
@@ -277,17 +367,7 @@ def candidates_wanted(config: RunConfig) -> int:
     """Eligible candidates of a query after which its search ends: the same for most ways to choose among them."""
     mine = config.mine
     spare = config.denoise.spare_candidates if config.denoise.enabled else 0
-    return max(mine.num_negatives + spare, mine.wanted * mine.choice.reserve)
-
-
-def _share_nearest(found: Neighbours, depth: int) -> Lists:
-    """The documents nearest to the positives of each query, which share the depth among them."""
-    sizes = np.diff(found.starts)
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    shared = np.maximum(1, depth // np.maximum(1, sizes)) + 1
-    within = np.arange(found.documents.shape[1]) < shared[rows][:, None]
-    place, column = np.nonzero(within)
-    return Lists.from_pairs(rows[place], found.documents[found.positives[place], column], len(sizes))
+    return max(mine.num_negatives + spare, mine.wanted * config.reserve)
 
 
 def measure_recall(index: SearchIndex, documents: VectorSource, queries: Float32, k: int) -> float:
@@ -309,10 +389,12 @@ def measure_recall(index: SearchIndex, documents: VectorSource, queries: Float32
     return float((scores >= best.min(axis=1, keepdims=True) - _TOLERANCE).mean())
 
 
-def _in_query_order(
-    done: list[tuple[Candidates, Reasons, Union]], positives: PositiveScores, limits: Float64, searched: Bool
-) -> Found:
-    candidates, reasons, unions = zip(*done, strict=True)
-    order = np.argsort(np.concatenate([part.rows for part in candidates]), kind="stable")
-    union = join_unions(unions).take(order)
-    return Found(join_candidates(list(candidates)), np.concatenate(reasons)[order], union, positives, limits, searched)
+def _in_query_order(done: list[_Judged], positives: PositiveScores, limits: Float64, searched: Bool) -> Found:
+    order = np.argsort(np.concatenate([part.candidates.rows for part in done]), kind="stable")
+    candidates = join_candidates([part.candidates for part in done])
+    reasons, features, doubts = (
+        np.concatenate(list(column))[order]
+        for column in zip(*((part.reasons, part.features, part.doubts) for part in done), strict=True)
+    )
+    union = join_unions([part.union for part in done]).take(order)
+    return Found(candidates, reasons, union, positives, limits, searched, features, doubts)

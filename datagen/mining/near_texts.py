@@ -68,7 +68,7 @@ def open_signatures(cache: Path, slices: Iterable[pl.Series], n_texts: int, prog
             keys.append(hash_texts(texts))
             missing = np.flatnonzero(store.locate(keys[-1]) < 0)
             if len(missing):
-                signed = [sign_texts(texts.gather(part)) for part in _parts(missing, texts.str.len_bytes().to_numpy())]
+                signed = [sign_texts(texts.gather(part)) for part in parts_by_size(missing, texts)]
                 store.append(keys[-1][missing], np.concatenate(signed))
             advance(len(texts))
     return TextSignatures(store, store.locate(np.concatenate(keys)))
@@ -85,11 +85,12 @@ def sign_texts(texts: pl.Series) -> Signatures:
     return np.array(digests.to_rows(), np.uint64).reshape(-1, VALUES).astype(np.uint16)
 
 
-def hash_shingles(texts: pl.Series) -> tuple[UInt64, UInt64]:
+def hash_shingles(texts: pl.Series, width: int = WIDTH) -> tuple[UInt64, UInt64]:
     """A hash of 64 bits of each shingle of the texts, text after text, and where each text's begin, (n_texts + 1,).
 
-    A shingle's hash is that of its letters, the single spaces between its words among them: the difference of two
-    running sums (Rabin and Karp 1987), so that no shingle is ever written out.
+    A text of fewer than `width` words is one shingle, which only an equal text shares. A shingle's hash is that of its
+    letters, the single spaces between its words among them: the difference of two running sums (Rabin and Karp 1987),
+    so that no shingle is ever written out.
     """
     plain = comparable(pl.col("text")).str.replace_all(_UNSPACED, " $1 ").str.replace_all(r"\s+", " ").str.strip_chars()
     lines = texts.rename("text").to_frame().select(plain)["text"].str.join("\n").item()
@@ -98,8 +99,8 @@ def hash_shingles(texts: pl.Series) -> tuple[UInt64, UInt64]:
     begins, ends = np.r_[0, gaps + 1], np.r_[gaps, len(letters)]
     text = np.r_[0, np.cumsum(letters[gaps] == _LINE)]
     bounds = np.searchsorted(text, np.arange(len(texts) + 1))
-    last = np.minimum(np.arange(len(begins)) + WIDTH, bounds[1:][text]) - 1
-    whole = (last - np.arange(len(begins)) == WIDTH - 1) | (np.arange(len(begins)) == bounds[:-1][text])
+    last = np.minimum(np.arange(len(begins)) + width, bounds[1:][text]) - 1
+    whole = (last - np.arange(len(begins)) == width - 1) | (np.arange(len(begins)) == bounds[:-1][text])
     sums = _range_sums(letters, begins[whole], ends[last[whole]])
     return sums, np.searchsorted(text[whole], np.arange(len(texts) + 1)).astype(np.uint64)
 
@@ -123,7 +124,8 @@ def _powers(base: int, size: int) -> UInt64:
     return np.cumprod(factors, dtype=np.uint64)
 
 
-def _parts(order: Int64, sizes: npt.NDArray[np.uint32]) -> Iterator[Int64]:
-    """Consecutive parts of an order, each of about as many letters."""
-    number = np.cumsum(sizes[order].astype(np.int64)) // _PART_LETTERS
+def parts_by_size(order: Int64, texts: pl.Series) -> Iterator[Int64]:
+    """Consecutive parts of an order of texts, each of about as many letters as are hashed at once."""
+    sizes = texts.str.len_bytes().to_numpy()[order]
+    number = np.cumsum(sizes.astype(np.int64)) // _PART_LETTERS
     yield from (part for part in np.split(order, np.flatnonzero(np.diff(number)) + 1) if len(part))

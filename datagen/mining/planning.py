@@ -22,10 +22,12 @@ MOST_QUERIES = 65_536
 
 _MODELS = 700 * MIB
 """The process with its libraries and a small model."""
-_PER_DOCUMENT, _PER_QUERY = 300, 400
+_PER_DOCUMENT, _PER_QUERY = 320, 400
 """Bytes of the numbers, ids and hashes that stand for a document and for a query while mining."""
-_PER_CANDIDATE = 160
-"""Bytes of a candidate while its query is judged: number, rank, score and reason, in the arrays that hold them."""
+_PER_CANDIDATE = 360
+"""Bytes of a candidate while its query is judged: number, rank, score, features, in the arrays that hold them."""
+_MEASURING = 128 * MIB
+"""What is held while the features of some candidates are measured: their vectors, and scores over the sample."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def check_memory(config: RunConfig, n_documents: int, n_queries: int) -> None:
     if config.memory is None:
         return
     block = _query_bytes(1024, config.mine.candidates) * config.mine.query_block
-    needed = _MODELS + LEAST_INDEX + n_documents * _PER_DOCUMENT + n_queries * _PER_QUERY + block
+    needed = _MODELS + LEAST_INDEX + _MEASURING + n_documents * _PER_DOCUMENT + n_queries * _PER_QUERY + block
     if needed > config.memory:
         raise _too_little(config.memory, needed, f"{n_documents:,} documents and {n_queries:,} queries")
 
@@ -55,9 +57,9 @@ def check_memory(config: RunConfig, n_documents: int, n_queries: int) -> None:
 def predict_peak(config: RunConfig, n_documents: int, n_queries: int, dim: int) -> int:
     """Bytes that the process would hold at most while mining, from what it holds now with its models loaded."""
     held = resident_memory() + n_documents * _PER_DOCUMENT + n_queries * _PER_QUERY
-    plan = _share_out(config, dim, config.mine.candidates + 1, resolve_memory(config.memory) - held)
+    plan = _share_out(config, dim, config.mine.candidates + 1, resolve_memory(config.memory) - held - _MEASURING)
     searched = min(plan.queries, n_queries) * _query_bytes(dim, config.mine.candidates + 1)
-    return held + searched + min(plan.index, n_documents * dim * 4)
+    return held + _MEASURING + searched + min(plan.index, n_documents * dim * 4)
 
 
 def plan_search(config: RunConfig, dim: int, depth: int, notes: Path) -> SearchPlan:
@@ -75,10 +77,10 @@ def plan_search(config: RunConfig, dim: int, depth: int, notes: Path) -> SearchP
     if notes.exists():
         return SearchPlan(**json.loads(notes.read_text(encoding="utf-8")))
     limit, held = resolve_memory(config.memory), resident_memory()
-    needed = held + LEAST_INDEX + _query_bytes(dim, depth) * config.mine.query_block
+    needed = held + LEAST_INDEX + _MEASURING + _query_bytes(dim, depth) * config.mine.query_block
     if config.memory is not None and limit < needed:
         raise _too_little(limit, needed, f"models and tables, which take {_mib(held)} already")
-    plan = _share_out(config, dim, depth, limit - held)
+    plan = _share_out(config, dim, depth, limit - held - _MEASURING)
     write_text(notes, json.dumps(asdict(plan)))
     return plan
 

@@ -10,7 +10,9 @@ import jinja2
 
 from datagen import shards, storage
 from datagen.config import RunConfig
+from datagen.report.judged import judge_line
 from datagen.report.knobs import meaning
+from datagen.report.promise import tell_promise
 from datagen.run_folder import RunFolder, StageRecord
 from datagen.tables import SCHEMAS
 from datagen.version import __version__
@@ -44,16 +46,26 @@ def write_report(folder: RunFolder, stages: Sequence[str], config: RunConfig) ->
 def _card(name: str, records: Sequence[StageRecord], tables: Sequence[str], config: RunConfig, origins: object) -> str:
     loader = jinja2.PackageLoader("datagen", "report")
     environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)
+    calibrated = next((record.counts for record in records if record.name == "calibrate"), None)
     ledger = next((record.counts for record in reversed(records) if "negatives" in record.counts), None)
     return environment.get_template("card.md.j2").render(
         name=name,
         version=__version__,
         records=[
-            {"name": record.name, "seconds": record.seconds, "counts_line": _line(record.counts)} for record in records
+            {
+                "name": record.name,
+                "seconds": record.seconds,
+                "counts_line": _line(record.counts),
+                "adversarial": record.counts.get("adversarial", []),
+            }
+            for record in records
         ],
         tables=[*(name for name in tables if name == "train"), *(name for name in tables if name != "train")],
         config=config,
         ledger=ledger,
+        calibrated=calibrated,
+        promise=tell_promise(calibrated) if calibrated else "",
+        judged=[judge_line(record.counts) for record in records if "decisions_changed" in record.counts],
         reasons=_reasons(ledger) if ledger else [],
         origins=origins,
     )

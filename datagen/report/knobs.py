@@ -7,6 +7,10 @@ _WORDS = "generate.min_query_words, generate.max_query_words"
 MEANINGS: dict[str, tuple[str, str]] = {
     "empty_text": ("empty or white space", ""),
     "too_short": ("shorter than asked for", "clean.min_document_characters, clean.min_query_characters"),
+    "adversarial": (
+        "gibberish or stuffed text, or near to improbably many queries",
+        "clean.adversarial, mine.adversarial",
+    ),
     "duplicate_text": ("equals an earlier document, which takes its place", ""),
     "repeated_id": ("the same row again", ""),
     "repeated_pair": ("the same pair again", ""),
@@ -39,10 +43,14 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "judged_unanswerable": ("the judge says that the passage does not answer the query", "--judge"),
     "judged_relevant": ("the judge says that the written negative answers the query", "generate.judge_negatives"),
     "judge_failed": ("the judge gave no verdict that can be read", "datagen retry, another --judge"),
+    "judge": ("the judge finds it relevant for the query", "judge.min_grade, --judge-budget"),
+    "judge_disagreement": ("one judge finds it relevant, the other does not", "another --judge"),
+    "replaced_positive": ("the judge finds it not relevant, and a promoted passage is", "judge.replace_positives"),
     "bad_request": ("the server could not take the question", "datagen why"),
     "timed_out": ("no answer in time, again and again", "llm.timeout_seconds, datagen retry"),
     "server_error": ("the server failed on it, again and again", "llm.max_failures, datagen retry"),
     "round_trip": ("the teacher does not find its passage among the first", "verify.round_trip_rank"),
+    "inconsistent_positive": ("for the teacher neither finds the other among the nearest", "--check-positives"),
     "negative_above_positive": ("the teacher puts the written negative above the positive", "verify.enabled"),
     "selected": ("negative of its query", "--num-negatives, --choice"),
     "surplus": ("could be a negative, others were chosen", "--num-negatives, --choice, --hub-cap"),
@@ -59,10 +67,24 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "among the documents nearest to a positive",
         "mine.near_positive_share, mine.near_positive_limit",
     ),
-    "margin": ("scores too close to the positive, or above it", "--margin, --margin-policy"),
+    "margin": ("too likely an unmarked positive, or too close to the positive", "--margin, --margin-policy"),
     "repeated_text": ("says the same as a better candidate", ""),
-    "reranker": ("the reranker finds it too close to the positive", "denoise.margin, --reranker none"),
-    "promoted": ("both scorers put it above the positive", "denoise.promote_depth, denoise.promote_margin"),
+    "reranker": (
+        "the reranker finds it too close to the positive",
+        "denoise.margin, denoise.max_overruled, --reranker none",
+    ),
+    "promoted": (
+        "two scorers put it with the positives",
+        "denoise.promote_depth, denoise.promote_margin, judge.promote",
+    ),
+    "false_negative": ("probably answers the query, says the learned margin", "--max-p"),
+    "repeated_row": ("the same query with the same passages again", ""),
+    "repeated_passage": ("the same passage again in one list", ""),
+    "test_query": ("the query is in a test set, by its words", "--against"),
+    "near_test_query": ("the teacher can hardly tell the query from one of a test set", "audit.test_vector"),
+    "test_passage": ("shares 13 words in a row with a test set", "--against"),
+    "hub": ("a negative of improbably many queries", "--hub-cap, where it was mined"),
+    "few_negatives": ("too few negatives are left", "--min-negatives, --short"),
 }
 """Reason to what it means and the setting that changes it ("" where none should)."""
 

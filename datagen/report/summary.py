@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, Protocol
 from rich.console import RenderableType
 from rich.table import Table
 
+from datagen.report.judged import judge_line
 from datagen.report.knobs import meaning
+from datagen.report.promise import tell_promise
 
 _HUBS_SHOWN = 5
 
@@ -48,6 +50,8 @@ def render_summary(records: Sequence[Record]) -> list[RenderableType]:
     if fallen:
         shown.append(_reason_table(fallen))
     shown += [_recall_line(record.counts["index"]) for record in records if "recall" in record.counts.get("index", {})]
+    shown += [tell_promise(record.counts) for record in records if record.name == "calibrate"]
+    shown += [judge_line(record.counts) for record in records if "decisions_changed" in record.counts]
     chosen = [record.counts for record in records if "queries_with_all_negatives" in record.counts]
     if chosen:
         if "candidates_by_source" in chosen[-1]:

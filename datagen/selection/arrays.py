@@ -114,8 +114,11 @@ def first_of_kind(rows: Int64, kinds: Int64, allowed: Bool) -> Bool:
     return first
 
 
-def quantile_per_row(scores: Float64, starts: Int64, q: float) -> Float64:
-    """The q-quantile of each row's scores, linear between neighbours, (n_rows,); NaN for an empty row."""
+def quantile_per_row(scores: Float64, starts: Int64, q: float, *, member: bool = False) -> Float64:
+    """The q-quantile of each row's scores, linear between neighbours, (n_rows,); NaN for an empty row.
+
+    With `member` the lower neighbour instead, which is one of the scores.
+    """
     sizes = np.diff(starts)
     rows = np.repeat(np.arange(len(sizes)), sizes)
     ordered = scores[np.lexsort((scores, rows))]
@@ -124,7 +127,7 @@ def quantile_per_row(scores: Float64, starts: Int64, q: float) -> Float64:
     spot = starts[:-1][some] + q * (sizes[some] - 1)
     low = np.floor(spot).astype(np.int64)
     high = np.ceil(spot).astype(np.int64)
-    weight = spot - low
+    weight = 0.0 if member else spot - low
     out[some] = ordered[low] * (1 - weight) + ordered[high] * weight
     return out
 

@@ -7,7 +7,7 @@ that ask the same, a family: the positives of one are positives of all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -45,6 +45,8 @@ class Closure:
     """Fields in which a negative is like a positive."""
     unlike_fields: tuple[FieldRule, ...] = ()
     """Fields in which a negative is unlike every positive."""
+    intruders: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """Documents that are no query's negative."""
 
     def known_positive(self, rows: Int64, documents: Int64) -> Bool:
         """Whether each document is a known positive of the query beside it, (n,)."""
@@ -72,11 +74,11 @@ class Closure:
 
     def other_field(self, rows: Int64, documents: Int64) -> Bool:
         """Whether each document differs from the positives in a field in which it must not, (n,)."""
-        return _any([field.other(rows, documents) for field in self.same_fields], len(rows))
+        return _any([rule.other(rows, documents) for rule in self.same_fields], len(rows))
 
     def excluded_field(self, rows: Int64, documents: Int64) -> Bool:
         """Whether each document is like a positive in a field in which it must not be, (n,)."""
-        return _any([field.shared(rows, documents) for field in self.unlike_fields], len(rows))
+        return _any([rule.shared(rows, documents) for rule in self.unlike_fields], len(rows))
 
     def take(self, rows: Int64) -> Closure:
         """The closure of these queries, in this order."""
@@ -88,8 +90,8 @@ class Closure:
             kin_groups=self.kin_groups.take(rows),
             query_group=self.query_group[rows],
             near=self.near and self.near.take(rows),
-            same_fields=tuple(field.take(rows) for field in self.same_fields),
-            unlike_fields=tuple(field.take(rows) for field in self.unlike_fields),
+            same_fields=tuple(rule.take(rows) for rule in self.same_fields),
+            unlike_fields=tuple(rule.take(rows) for rule in self.unlike_fields),
         )
 
 

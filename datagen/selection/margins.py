@@ -5,15 +5,17 @@ All are safe for negative scores (a margin always lowers the limit):
 
     relative   limit = p* - margin * |p*|        the field's "95 % of the positive" at 0.05
     absolute   limit = p* - margin               in units of the teacher's score
-    adaptive   limit = p* - margin * spread(q)   in units of the query's own robust score spread
+    spread     limit = p* - margin * spread(q)   in units of the query's own robust score spread
 
 p* is the score of the positive that the margin looks at: the weakest (`min`), the strongest (`own`) or a quantile
 of them (the default: the median). Whatever p*, no candidate may beat another positive by more than the margin.
 
-`adaptive` also says how much a positive can tell: one that the teacher ranks below the first `candidates`
+`spread` also says how much a positive can tell: one that the teacher ranks below the first `candidates`
 documents says nothing about where relevance ends, and counts as if it ranked at their lower edge, the floor.
 Its outcome is the same when all teacher scores become a*s + b with a > 0, because limit, floor and spread change
 along with the scores.
+
+The default policy, `adaptive`, is none of these: it looks at P(false negative) of each candidate (`selection.doubt`).
 """
 
 from __future__ import annotations
@@ -61,13 +63,15 @@ class MarginRule:
 def score_limits(rule: MarginRule, positives: PositiveScores) -> Float64:
     """The highest teacher score that a negative of each query may have, float64 (n_queries,).
 
-    A query without positives has the limit +inf.
+    A query without positives has the limit +inf, and so have all under the policy `adaptive`.
 
     Raises:
         ConfigError: the policy is unknown; the message lists those that exist.
     """
+    if rule.policy == "adaptive":
+        return np.full(len(positives.starts) - 1, np.inf)
     if rule.policy not in POLICIES:
-        raise unknown_choice("margin policy", rule.policy, POLICIES)
+        raise unknown_choice("margin policy", rule.policy, ("adaptive", *POLICIES))
     limit = POLICIES[rule.policy](rule, positives)
     return np.where(np.diff(positives.starts) > 0, limit, np.inf)
 
@@ -82,7 +86,7 @@ def _absolute(rule: MarginRule, positives: PositiveScores) -> Float64:
     return np.minimum(star - rule.margin, weakest + rule.margin)
 
 
-def _adaptive(rule: MarginRule, positives: PositiveScores) -> Float64:
+def _spread(rule: MarginRule, positives: PositiveScores) -> Float64:
     star, weakest = _stars(rule, positives, _trusted(positives))
     step = rule.margin * positives.spread
     return np.minimum(star - step, weakest + step)
@@ -99,7 +103,7 @@ def _trusted(positives: PositiveScores) -> Float64:
 
 
 POLICIES: dict[str, Callable[[MarginRule, PositiveScores], Float64]] = {
-    "adaptive": _adaptive,
+    "spread": _spread,
     "relative": _relative,
     "absolute": _absolute,
 }

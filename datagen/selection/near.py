@@ -99,3 +99,13 @@ def near_copies(found: Neighbours, reach: Float64) -> Lists:
     near = gaps[found.positives] <= reach[rows][:, None]
     place, column = np.nonzero(near)
     return Lists.from_pairs(rows[place], found.documents[found.positives[place], column], len(reach))
+
+
+def share_nearest(found: Neighbours, depth: int) -> Lists:
+    """The documents nearest to the positives of each query, which share the depth among them."""
+    sizes = np.diff(found.starts)
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    shared = np.maximum(1, depth // np.maximum(1, sizes)) + 1
+    within = np.arange(found.documents.shape[1]) < shared[rows][:, None]
+    place, column = np.nonzero(within)
+    return Lists.from_pairs(rows[place], found.documents[found.positives[place], column], len(sizes))

@@ -12,6 +12,7 @@ import numpy as np
 
 from datagen.selection.arrays import Bool, Float32, Float64, Int64, count_per_row, starts_of
 from datagen.selection.choice import LineUp, choose_first
+from datagen.selection.doubt import DoubtRule, doubted, least_doubted
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Ledger:
     """Whether nothing is against each that a margin, or a reranker, could take back, (n,)."""
     near: Bool
     """Whether each is set aside as one of the documents nearest to a positive, (n,)."""
+    doubts: Float64
+    """P(false negative) of each; NaN where it is not known, (n,)."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,28 @@ def let_through(ledger: Ledger, limits: Float64, near_too: bool) -> Bool:
     Args:
         ledger: the candidates.
         limits: highest teacher score of a negative of each query, (n_rows,).
-        near_too: whether the documents nearest to a positive may be eligible, as for all policies but `adaptive`.
+        near_too: whether the documents nearest to a positive may be eligible, as for all policies but `spread`.
     """
     below = ledger.scores.astype(np.float64) <= limits[ledger.rows]
     return ledger.open & below & (near_too | ~ledger.near)
+
+
+def let_through_doubted(ledger: Ledger, rule: DoubtRule) -> Bool:
+    """Candidates that the learned margin leaves eligible, whatever a reranker says of them, (n,)."""
+    return np.asarray(ledger.open & ~doubted(rule, ledger.doubts), bool)
+
+
+def serve_short(ledger: Ledger, eligible: Bool, deeper: Bool, rule: DoubtRule) -> Bool:
+    """The eligible candidates with the least doubtful ones of queries that are short and whose search has ended, (n,).
+
+    Args:
+        ledger: the candidates.
+        eligible: what `within_search` left, (n,).
+        deeper: queries whose search would go on, (n_rows,).
+        rule: the cut and the ceiling.
+    """
+    open_ = ledger.open & ~deeper[ledger.rows]
+    return eligible | least_doubted(rule, ledger.rows, ledger.n_rows, eligible, open_, ledger.doubts)
 
 
 def within_search(ledger: Ledger, eligible: Bool, rule: SearchRule) -> tuple[Bool, Bool]:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from datagen.selection.arrays import (
     Bool,
     Float32,
-    Float64,
     Int64,
     Lists,
     count_before,
@@ -48,6 +47,8 @@ class Reason(IntEnum):
     MARGIN = 11
     REPEATED_TEXT = 12
     """Says the same as a better candidate of the same query."""
+    ADVERSARIAL = 13
+    """Near to improbably many queries."""
 
     @property
     def label(self) -> str:
@@ -109,7 +110,7 @@ class Surroundings:
     """Those that are nearly the same as one for the teacher."""
 
 
-def judge(candidates: Candidates, closure: Closure, around: Surroundings, limits: Float64) -> Reasons:
+def judge(candidates: Candidates, closure: Closure, around: Surroundings, over: Bool) -> Reasons:
     """What closure and margin say of each candidate: a reason against it, or `SURPLUS` when there is none.
 
     Where several reasons hold, the first in the order of `Reason` is given.
@@ -118,15 +119,16 @@ def judge(candidates: Candidates, closure: Closure, around: Surroundings, limits
         candidates: the candidates of the block.
         closure: of the block's queries.
         around: what lies around the positives of each query.
-        limits: highest score of a negative of each query, (n_queries,).
+        over: whether the margin is against each candidate, (n,).
     """
     rows, documents = candidates.rows, candidates.documents
     reasons = np.full(len(rows), Reason.SURPLUS, np.int8)
-    reasons[candidates.scores.astype(np.float64) > limits[rows]] = Reason.MARGIN
+    reasons[over] = Reason.MARGIN
     reasons[around.near.contains(rows, documents)] = Reason.NEAR_POSITIVE
     reasons[closure.other_field(rows, documents)] = Reason.OTHER_FIELD
     reasons[closure.excluded_field(rows, documents)] = Reason.EXCLUDED_FIELD
     reasons[around.copies.contains(rows, documents)] = Reason.NEAR_VECTOR
+    reasons[np.isin(documents, closure.intruders)] = Reason.ADVERSARIAL
     _apply_closure(reasons, candidates, closure)
     twins = (reasons == Reason.SURPLUS) & closure.has_twin[documents]
     reasons[twins & ~first_of_kind(rows, closure.document_group[documents], twins)] = Reason.REPEATED_TEXT

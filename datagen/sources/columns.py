@@ -28,9 +28,13 @@ _SEPARATOR = "\x1f"
 def shape_corpus(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
     """The documents with the columns of `tables.CORPUS`; extra columns as one JSON object in `meta`.
 
+    The corpus of a run keeps its columns `origin` and `meta`.
+
     Raises:
         InputError: there is no column with the text, or it holds no texts.
     """
+    if frame.columns == CORPUS.names:
+        return frame
     text = require_column(frame, DOC_TEXT, "the text", source)
     names = {key: find_column(frame, aliases) for key, aliases in (("id", DOC_ID), ("title", TITLE))}
     language = find_column(frame, ("language",))

@@ -13,6 +13,7 @@ from datagen.config_input import InputConfig
 from datagen.errors import InputError
 from datagen.sources.columns import no_queries, shape_corpus, shape_nothing, shape_queries
 from datagen.sources.frames import iterate_frames, read_frame
+from datagen.sources.judgements import holds_judgements, read_judgements
 from datagen.sources.locate import Layout, Source, locate, locate_input
 from datagen.sources.pairs import shape_pairs
 from datagen.sources.qrels import read_qrels
@@ -57,12 +58,14 @@ def load_input(config: InputConfig) -> RawInput:
 
 
 def load_labels(value: str, split: str = "train") -> pl.DataFrame:
-    """Judgements with the columns of `tables.PAIRS`, from all that qrels may be, or from a BEIR folder.
+    """Judgements with the columns of `tables.PAIRS`, from all that qrels may be, a BEIR folder, or a run with a judge.
 
     Raises:
         InputError: nothing is there, or it holds no judgements.
     """
     folder = Path(value).expanduser()
+    if holds_judgements(folder):
+        return read_judgements(folder)
     if (folder / "qrels").is_dir() or any((folder / name).is_file() for name in ("qrels.tsv", "qrels.tsv.gz")):
         return _load_qrels(locate_input(InputConfig(beir=value)), split)
     return _load_qrels(Layout(qrels=(locate(value, split),)), split)

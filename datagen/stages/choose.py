@@ -28,7 +28,7 @@ from datagen.stages.base import Work
 from datagen.storage import make_folder
 from datagen.tables import DECISION_NEGATIVE
 
-_COLUMNS = ["query_id", "doc_id", "teacher_score", "reranker_score", "reason"]
+_COLUMNS = ["query_id", "doc_id", "teacher_score", "reranker_score", "judge_grade", "reason"]
 
 
 class Choose:
@@ -77,7 +77,7 @@ class Clerk:
     config: ChoiceConfig
     lining: Lining
     reranked: bool
-    """Whether only candidates with a reranker score may be taken."""
+    """Whether only candidates that a reranker has scored, or a judge graded, may be taken."""
     vectors: NamedVectors | None
     """Where the lists are to be diverse."""
 
@@ -121,7 +121,8 @@ class Clerk:
 
     def _allowed(self, ledger: pl.DataFrame) -> Bool:
         allowed = ledger["reason"].eq("surplus")
-        return (allowed & ledger["reranker_score"].is_not_null() if self.reranked else allowed).to_numpy()
+        seen = ledger["reranker_score"].is_not_null() | ledger["judge_grade"].is_not_null()
+        return (allowed & seen if self.reranked else allowed).to_numpy()
 
 
 def _open_clerk(work: Work) -> Clerk:

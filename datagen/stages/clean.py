@@ -36,6 +36,8 @@ ROWS_PER_PART = 250_000
 _SLICE = 65_536
 _AS_READ = "as_read"
 """Folder of the documents as they were read, which are looked at more than once."""
+_LISTED = 20
+"""Adversarial documents named in the report, at most."""
 _HEADLINES = {"corpus": "documents", "queries": "queries", "pairs": "pairs"}
 
 
@@ -78,7 +80,7 @@ class Clean:
         if work.config.input.has_queries or work.config.input.is_empty:
             tables |= {"queries": result.queries, "pairs": pairs}
         _write(work, tables)
-        return _headline(result.counts) | counts | {"tables": result.counts}
+        return _headline(result.counts) | counts | {"tables": result.counts, **_adversarial(result.dropped)}
 
 
 class Spool:
@@ -135,6 +137,13 @@ def _headline(tables: Mapping[str, Mapping[str, Any]]) -> Counts:  # Any: as in 
         rows = _HEADLINES[table]
         counts |= {f"{rows}_kept": told["kept"], f"{rows}_dropped": told["given"] - told["kept"]}
     return counts
+
+
+def _adversarial(dropped: pl.DataFrame) -> Counts:
+    """The first documents that were dropped as adversarial, each with why."""
+    rows = dropped.filter(pl.col("reason") == cleaning.ADVERSARIAL).head(_LISTED)
+    why = pl.col("payload").str.json_path_match("$.why")
+    return {"adversarial": rows.select("key", why=why).rename({"key": "doc_id"}).to_dicts()} if len(rows) else {}
 
 
 def _reasons(counts: Mapping[str, Any]) -> str:  # Any: numbers, and a table of numbers by reason

@@ -21,13 +21,21 @@ from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import DenoiseConfig, RunConfig, StageName
 from datagen.documents import take_documents
 from datagen.mining.lineup import Lining, denoise_rule, number_queries, open_lining, order_settings
+from datagen.mining.miner import candidates_wanted
 from datagen.progress import Progress
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.scores import PairScores, Texts
-from datagen.selection.arrays import Bool, Float64, quantile_per_row, starts_of
+from datagen.selection.arrays import Bool, Float64, index_in_row, quantile_per_row, starts_of
 from datagen.selection.choice import next_round
-from datagen.selection.denoise import DenoiseRule, RerankerScale, measure_scale, reranker_limits
+from datagen.selection.denoise import (
+    DenoiseRule,
+    RerankerScale,
+    measure_scale,
+    middle_scores,
+    reranker_limits,
+    spared_limits,
+)
 from datagen.selection.select import choose_top
 from datagen.stages.base import Work
 from datagen.storage import make_folder
@@ -35,6 +43,8 @@ from datagen.tables import DECISION_POSITIVE
 
 _UNIT_PARTS = 16
 """Ledger parts decided together: more share the token vectors of their documents, fewer need less memory."""
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of the scores of known positives, told in the report."""
 _DOUBTED = ("margin", "near_positive")
 """Reasons of the teacher that a promotion may overrule."""
 
@@ -48,7 +58,7 @@ class Denoise:
 
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """The reranker's identity and the numbers of the decision."""
-        batching = {"batch_tokens", "device", "trust_remote_code"}
+        batching = {"batch_tokens", "device", "trust_remote_code", "llm"}  # what `llm` changes is in the identity
         return {
             **config.denoise.model_dump(mode="json", exclude=batching),
             "reranker_scores": backends.reranker_identity(),
@@ -68,8 +78,7 @@ class Denoise:
         counts = count_candidates(folder, desk.n_queries)
         pairs = int(shards.scan(folder).select(pl.col("reranker_score").count()).collect().item())
         cached = {"pairs": pairs, "pairs_cached": max(0, pairs - desk.tally["pairs_scored"])}
-        numbers = {"positive_spread": round(scale.spread, 4), "floor": round(scale.floor, 4)}
-        return {**counts, **desk.tally, **cached, **numbers}
+        return {**counts, **desk.tally, **cached, **_describe(desk, scale)}
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,8 @@ class Desk:
     lining: Lining
     reserve: int
     """Clean candidates made ready for each negative wanted."""
+    most: int
+    """Candidates that a query has scored at most, but for those asked for promotion."""
     backends: Backends
     progress: Progress
     scores: PairScores
@@ -112,7 +123,8 @@ class Unit:
         self._desk = desk
         self.ledger = ledger
         self.rows: Int64 = number_queries(ledger)
-        self.line = desk.lining.line_up(ledger)
+        line = desk.lining.line_up(ledger)
+        self.line = line.take(np.flatnonzero(index_in_row(line.rows) < desk.most))
         ids = ledger.select("query_id").unique(maintain_order=True)
         self.n_queries = len(ids)
         self._texts = Texts.of(ids.join(desk.queries, on="query_id", how="left", maintain_order="left")["query"])
@@ -139,11 +151,25 @@ class Unit:
     def next_round(self, limit: Float64 | None = None) -> Bool:
         """Which rows to score next, when those up to each query's limit are clean; the first round without a limit."""
         scores = self.scores[self.line.places]
-        clean = scores <= (np.full(self.n_queries, -np.inf) if limit is None else limit)[self.line.rows]
-        asked = next_round(self.line, clean, np.isnan(scores), self._desk.round_size, self._desk.reserve)
+        asked = next_round(self.line, self._clean(limit), np.isnan(scores), self._desk.round_size, self._desk.reserve)
         todo = np.zeros(len(self.rows), bool)
         todo[self.line.places[asked]] = True
         return todo
+
+    def lacking(self, limit: Float64) -> Bool:
+        """Whether each query has too few clean candidates, those up to its limit being clean, (n_queries,)."""
+        clean = np.bincount(self.line.rows[self._clean(limit)], minlength=self.n_queries)
+        return clean < sum(self.line.needs) * self._desk.reserve
+
+    def asked(self) -> tuple[Float64, Int64]:
+        """The scores of the candidates that the reranker was asked about, and where those of each query begin."""
+        scores = self.scores[self.line.places].astype(np.float64)
+        known = ~np.isnan(scores)
+        return scores[known], starts_of(self.line.rows[known], self.n_queries)
+
+    def _clean(self, limit: Float64 | None) -> Bool:
+        limits = np.full(self.n_queries, -np.inf) if limit is None else limit
+        return self.scores[self.line.places] <= limits[self.line.rows]
 
     def positives(self, values: Float32) -> tuple[Float64, Int64]:
         """The values of the known positives, query by query, and where each query begins."""
@@ -155,7 +181,8 @@ def _open_desk(work: Work) -> Desk:
     return Desk(
         work.config.denoise,
         open_lining(work.config, work.backends, work.progress, work.source),
-        work.config.mine.choice.reserve,
+        work.config.reserve,
+        candidates_wanted(work.config),
         work.backends,
         work.progress,
         PairScores(work.config.cache_folder, work.backends.reranker_identity()),
@@ -166,7 +193,7 @@ def _open_desk(work: Work) -> Desk:
 
 
 def _measure(desk: Desk, units: list[list[Path]]) -> RerankerScale:
-    """The reranker's unit, from the scores of known positives; each query counts once, by their median.
+    """The reranker's scale, from the scores of known positives; each query counts once, by their median.
 
     The first round of candidates is scored along with them: a document's token vectors then serve both.
     """
@@ -174,9 +201,16 @@ def _measure(desk: Desk, units: list[list[Path]]) -> RerankerScale:
     for parts in units:
         unit = Unit(desk, pl.concat(map(_read, parts)))
         unit.score(unit.reason_is("known_positive") | unit.next_round())
-        found.append(quantile_per_row(*unit.positives(unit.scores), 0.5))
+        found.append(middle_scores(*unit.positives(unit.scores)))
     middles = np.concatenate(found)
-    return measure_scale(desk.rule, middles[~np.isnan(middles)])
+    return measure_scale(middles[~np.isnan(middles)])
+
+
+def _describe(desk: Desk, scale: RerankerScale) -> Counts:
+    """What the reranker's numbers are, and where those of the known positives lie on its scale."""
+    n = len(scale.positives)
+    quantiles = {f"{q:.0%}": round(float(scale.scores(q * n)), 4) for q in _QUANTILES}
+    return {"reranker_scale": desk.backends.reranker().scale, "positive_scores": quantiles}
 
 
 def _decide_parts(desk: Desk, scale: RerankerScale, parts: list[Path], folder: Path) -> None:
@@ -210,15 +244,15 @@ def decide(unit: Unit, desk: Desk, scale: RerankerScale) -> pl.DataFrame:
 
 
 def _score_in_rounds(unit: Unit, desk: Desk, below: Float64) -> Float64:
-    """Score until each query has enough clean candidates or none is left; the highest score of a clean one."""
-    todo = unit.next_round()
-    unit.score(todo)
-    first = unit.scores[todo].astype(np.float64), starts_of(unit.rows[todo], unit.n_queries)
-    limit = np.fmax(below, quantile_per_row(*first, 1 - desk.config.max_overruled))
-    while todo.any():
-        todo = unit.next_round(limit)
+    """Score until each query has enough clean candidates or has asked for enough; the highest score of a clean one.
+
+    A positive that the reranker puts below nearly all candidates does not tell where relevance ends: of a query that
+    is left with too few, some that score lowest stay.
+    """
+    while (todo := unit.next_round(below)).any():
         unit.score(todo)
-    return limit
+    spared = spared_limits(*unit.asked(), desk.config.max_overruled)
+    return np.where(unit.lacking(below), np.fmax(below, spared), below)
 
 
 def _promote(unit: Unit, desk: Desk, above: Float64) -> Bool:

@@ -6,9 +6,8 @@ blocks, each one part of the ledger, so that a run that was killed goes on with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +16,24 @@ import polars as pl
 import polars.selectors as cs
 
 from datagen import shards
-from datagen.backends.protocols import Backends, Float32, Int64, Telling
+from datagen.backends.protocols import Backends, Int64, Telling
 from datagen.config import RunConfig, StageName
 from datagen.config_mine import MineConfig
-from datagen.config_sources import BM25, DENSE, RANDOM, WRITTEN
-from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
-from datagen.documents import iterate_documents
-from datagen.mining.candidate_sources import (
-    CandidateSource,
-    LexicalSource,
-    OpenSources,
-    PairSource,
-    RandomSource,
-    TeacherSource,
-)
-from datagen.mining.closing import Closing, LabelledPairs, number_pairs
-from datagen.mining.miner import Found, Miner, candidates_wanted, measure_recall
+from datagen.config_sources import DENSE
+from datagen.mining.intruders import search_intruders, tell_intruders
+from datagen.mining.miner import Found, candidates_wanted, measure_recall
 from datagen.mining.near_queries import QueryFamilies
-from datagen.mining.planning import LEAST_INDEX, plan_search
+from datagen.mining.opening import OpenMining, open_mining
 from datagen.mining.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
 from datagen.selection.closure import Closure
+from datagen.selection.doubt import parse_doubt_model
+from datagen.selection.intruders import NO_INTRUDERS, Intruders
 from datagen.selection.select import NO_CANDIDATES, Reason
 from datagen.stages.base import Work
 from datagen.storage import make_folder
 from datagen.tables import DECISION_IGNORED, EARLIER_CANDIDATES
-from datagen.vectors import TextVectors, open_vectors
 
 _PAIR = ("query_id", "doc_id")
 
@@ -73,7 +63,7 @@ class Mine:
             make_folder(work.partial / table)
         task = _prepare(work)
         with work.progress.step("mine", task.n_queries, "queries") as advance:
-            for batch in _batches(task.n_queries, work.config.mine.query_block, task.at_once):
+            for batch in _batches(task.n_queries, work.config.mine.query_block, task.opened.at_once):
                 missing = [block for block in batch if not (folder / block.name).exists()]
                 if missing:
                     _write(task, missing, work.partial)
@@ -81,9 +71,10 @@ class Mine:
         counts = count_candidates(folder, task.n_queries)
         near_queries = {"texts": task.families.joined, "largest": task.families.largest}
         again = task.refresh.count(folder) if task.refresh else {}
-        index = task.miner.index
+        index = task.opened.miner.index
         facts = {"index": dict(index.facts)} if isinstance(index, Telling) else {}
-        return {**counts, **again, **_recall(task, work.config.mine), **facts, "near_queries": near_queries}
+        told = tell_intruders(task.intruders, task.opened.document_ids)
+        return {**counts, **again, **_recall(task, work.config.mine), **facts, "near_queries": near_queries, **told}
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,7 @@ def _write(task: MiningTask, blocks: list[Block], folder: Path) -> None:
     queries = np.concatenate([block.queries for block in blocks])
     closure = task.closure.take(queries)
     given = task.refresh.given(queries) if task.refresh else NO_CANDIDATES
-    found = task.miner.mine(task.vectors(queries), closure, task.sources.find(queries), given)
+    found = task.opened.mine(queries, closure, given)
     begin = 0
     for block in blocks:
         end = begin + len(block.queries)
@@ -126,34 +117,24 @@ def _write(task: MiningTask, blocks: list[Block], folder: Path) -> None:
 class MiningTask:
     """The queries of a run, and all that is needed to mine any block of them."""
 
-    miner: Miner
-    sources: OpenSources
+    opened: OpenMining
     closure: Closure
     families: QueryFamilies
-    document_vectors: DocumentVectors
-    query_vectors: TextVectors
-    query_places: Int64
-    query_ids: pl.Series
-    document_ids: pl.Series
-    at_once: int
-    """Queries searched together."""
     refresh: RefreshPlan | None = None
     """What is searched anew, where an earlier run is mined again."""
+    intruders: Intruders = NO_INTRUDERS
+    """Documents near to improbably many queries."""
 
     @property
     def n_queries(self) -> int:
         """Queries to mine for."""
-        return len(self.query_ids)
-
-    def vectors(self, queries: Int64) -> Float32:
-        """The teacher's vectors of some queries, (n, dim)."""
-        return self.query_vectors.take(self.query_places[queries])
+        return self.opened.n_queries
 
     def margins(self, found: Found, queries: Int64) -> pl.DataFrame:
         """What the margin of each query was measured with."""
         floor, limit = (np.where(np.isfinite(x), x, np.nan) for x in (found.positives.floor, found.limits))
         numbers = {"spread": found.positives.spread, "floor": floor, "limit": limit}
-        return pl.DataFrame({"query_id": self.query_ids.gather(queries), **numbers}, nan_to_null=True)
+        return pl.DataFrame({"query_id": self.opened.query_ids.gather(queries), **numbers}, nan_to_null=True)
 
     def ledger(self, found: Found, closure: Closure, queries: Int64) -> pl.DataFrame:
         """All candidates of a block of queries, each with what is against it, query by query, best first.
@@ -167,7 +148,8 @@ class MiningTask:
                 "document": candidates.documents,
                 "teacher_score": candidates.scores,
                 "reason": found.reasons,
-                **self.sources.columns(found.union, self.miner.config.candidates),
+                "p_false_negative": pl.Series(found.doubts, nan_to_null=True),
+                **self.opened.sources.columns(found.union, self.opened.miner.config.candidates),
             }
         )
         rounds = self.refresh.rounds(queries, found.searched) if self.refresh else np.zeros(len(queries), np.int64)
@@ -177,9 +159,10 @@ class MiningTask:
         labels = pl.Series([reason.label for reason in Reason])
         return rows.select(
             cs.by_name(*_FOUND_BY, require_all=False),
-            query_id=self.query_ids.gather(queries[rows["row"].to_numpy()]),
-            doc_id=self.document_ids.gather(rows["document"]),
+            query_id=self.opened.query_ids.gather(queries[rows["row"].to_numpy()]),
+            doc_id=self.opened.document_ids.gather(rows["document"]),
             teacher_score="teacher_score",
+            p_false_negative=pl.when(pl.col("reason") != int(Reason.KNOWN_POSITIVE)).then("p_false_negative"),
             decision=pl.lit(DECISION_IGNORED),
             reason=labels.gather(rows["reason"]),
             round=rounds.gather(rows["row"]),
@@ -206,110 +189,47 @@ def _with_positives(rows: pl.DataFrame, closure: Closure, found: Found) -> pl.Da
 
 def _recall(task: MiningTask, config: MineConfig) -> Counts:
     """How much of the full search the search on `mine.dims` numbers finds, on some of the queries."""
-    documents = task.document_vectors
+    documents = task.opened.document_vectors
     if config.dims is None or config.dims >= documents.dim:
         return {}
-    queries = task.vectors(np.arange(min(_RECALL_QUERIES, task.n_queries)))
+    queries = task.opened.vectors(np.arange(min(_RECALL_QUERIES, task.n_queries)))
     depth = min(config.candidates, len(documents))
-    return {"dims": config.dims, "recall": round(measure_recall(task.miner.index, documents, queries, depth), 4)}
+    return {"dims": config.dims, "recall": round(measure_recall(task.opened.miner.index, documents, queries, depth), 4)}
 
 
 def _prepare(work: Work) -> MiningTask:
-    config = work.config
-    corpus = work.read("corpus", ["doc_id", "origin", "meta", *_rule_columns(config)])
-    queries = work.read("queries", ["query_id", "query"])
-    documents = _documents(work)
-    document_vectors = open_document_vectors(config, work.backends, documents, work.progress)
-    query_vectors = open_vectors(config, work.backends, "query")
-    query_places, _ = query_vectors.ensure(queries["query"], work.backends.teacher, work.progress)
-    pairs = LabelledPairs(_positive_pairs(work), _doubted_pairs(work))
-    closing = Closing(config.mine, config.cache_folder, work.progress)
-    closure, families = closing.close(corpus, queries, documents, pairs)
-    sample = _sample(len(corpus), config.mine.reference_sample, config.seed)
-    depth = config.mine.candidates + 1
-    plan = plan_search(config, document_vectors.dim, depth, work.partial / "plan.json")
-    demand = search_demand(config.seed, query_vectors, query_places, depth, plan.index)
-    index = work.backends.index(document_vectors, work.progress, demand)
-    sources = open_sources(work, queries, corpus["doc_id"])
-    spread_on = document_vectors.take(sample)
-    miner = Miner(
-        config.mine, candidates_wanted(config), index, len(corpus), document_vectors.take, spread_on, sources.fusion
-    )
-    ids = queries["query_id"], corpus["doc_id"]
-    vectors = document_vectors, query_vectors, query_places
-    task = MiningTask(miner, sources, closure, families, *vectors, *ids, plan.queries)
-    return replace(task, refresh=_plan_refresh(work, task, sample)) if config.input.run is not None else task
+    opened = _calibrated(work, open_mining(work))
+    task = MiningTask(opened, opened.closure, opened.families)
+    task = _without_intruders(task, work.config) if work.config.mine.adversarial else task
+    return replace(task, refresh=_plan_refresh(work, task)) if work.config.input.run is not None else task
 
 
-def _plan_refresh(work: Work, task: MiningTask, sample: Int64) -> RefreshPlan:
+def _without_intruders(task: MiningTask, config: RunConfig) -> MiningTask:
+    """The task with the documents shut out that are near to improbably many queries."""
+    opened, size = task.opened, (len(task.opened.document_ids), config.seed)
+    positives = task.closure.positives.values
+    found = search_intruders(opened.miner.index, opened.vectors, task.families.family, positives, size)
+    return replace(task, intruders=found, closure=replace(task.closure, intruders=found.documents))
+
+
+def _calibrated(work: Work, opened: OpenMining) -> OpenMining:
+    """The same with the model and the cut of the stage `calibrate`, where it ran."""
+    told = work.counts_before().get("calibrate")
+    if told is None:
+        return opened
+    rule = replace(opened.miner.doubt_rule, cut=told["cut"])
+    return replace(opened, miner=replace(opened.miner, model=parse_doubt_model(told["model"]), rule=rule))
+
+
+def _plan_refresh(work: Work, task: MiningTask) -> RefreshPlan:
     """What is searched anew; decided once, so that a run that was killed goes on with the same."""
-    config, miner = work.config, task.miner
-    ledger = EarlierLedger(work.source(EARLIER_CANDIDATES), task.query_ids, task.document_ids)
-    vectors, positives = task.vectors, task.closure.positives
+    config, opened, miner = work.config, task.opened, task.opened.miner
+    ledger = EarlierLedger(work.source(EARLIER_CANDIDATES), opened.query_ids, opened.document_ids)
+    vectors, positives = opened.vectors, task.closure.positives
     refresh = Refresh(config.mine, config.seed, ledger, vectors, miner.document_vectors, miner.n_documents, positives)
     folder = work.partial / "refresh"
     if not (folder / shards.part_name(0)).exists():
-        measured = refresh.measure(sample, miner.first_depths(positives), work.progress)
-        decided = refresh.decide(measured, miner.index).with_columns(query_id=task.query_ids)
+        measured = refresh.measure(opened.sample, miner.first_depths(positives), work.progress)
+        decided = refresh.decide(measured, miner.index).with_columns(query_id=opened.query_ids)
         shards.write_part(folder / shards.part_name(0), "refresh", decided)
     return RefreshPlan(refresh, shards.read(folder))
-
-
-def _rule_columns(config: RunConfig) -> list[str]:
-    """Columns that only a user's rules look at."""
-    return ["language", "title"] if config.mine.rules.same_field or config.mine.rules.exclude_same else []
-
-
-def open_sources(work: Work, queries: pl.DataFrame, document_ids: pl.Series) -> OpenSources:
-    """The sources that the settings ask for beside the run's own teacher, each ready to be asked."""
-    config, n_documents = work.config.mine.sources, len(document_ids)
-    opened: dict[str, CandidateSource] = {}
-    for name in work.config.teachers:
-        opened[name] = _open_teacher(work, name, queries["query"], _depth(work, name, n_documents))
-    if BM25 in config.use:
-        index = work.backends.lexical_index(_documents(work), work.progress)
-        opened[BM25] = LexicalSource(index, queries["query"], _depth(work, BM25, n_documents))
-    written = number_pairs(_written_pairs(work), queries["query_id"], document_ids)
-    if config.written and len(written[0]):
-        opened[WRITTEN] = PairSource(*written)
-    if RANDOM in config.use:
-        depth = _depth(work, RANDOM, n_documents)
-        opened[RANDOM] = RandomSource(queries["query_id"], work.config.seed, depth, n_documents)
-    return OpenSources(config, opened, tuple(work.config.teachers))
-
-
-def _open_teacher(work: Work, name: str, queries: pl.Series, depth: int) -> TeacherSource:
-    documents = open_document_vectors(work.config, work.backends, _documents(work, name), work.progress, name)
-    vectors = open_vectors(work.config, work.backends, "query", name)
-    places, _ = vectors.ensure(queries, partial(work.backends.teacher, name), work.progress)
-    demand = search_demand(work.config.seed, vectors, places, depth, LEAST_INDEX)
-    return TeacherSource(work.backends.index(documents, work.progress, demand), vectors, places, depth)
-
-
-def _documents(work: Work, teacher: str | None = None) -> Callable[[], Iterator[pl.Series]]:
-    return partial(iterate_documents, work.source("corpus"), work.config.teacher_named(teacher).document_template)
-
-
-def _depth(work: Work, name: str, n_documents: int) -> int:
-    return min(work.config.mine.sources.depth(name, work.config.mine.candidates), n_documents)
-
-
-def _written_pairs(work: Work) -> pl.DataFrame:
-    return work.read("pairs", ["query_id", "doc_id", "relevance"]).filter(pl.col("relevance") <= 0)
-
-
-def _positive_pairs(work: Work) -> pl.DataFrame:
-    return work.read("pairs", ["query_id", "doc_id", "relevance"]).filter(pl.col("relevance") > 0)
-
-
-def _doubted_pairs(work: Work) -> pl.DataFrame:
-    """Positives that were set aside before this stage because the teacher does not find them: no negatives either."""
-    doubted = work.read("dropped").filter(pl.col("stage") == "verify", pl.col("reason") == "round_trip")
-    ids = doubted.select(pl.col("payload").str.json_path_match(f"$.{name}").alias(name) for name in _PAIR)
-    return ids.drop_nulls()
-
-
-def _sample(n_documents: int, size: int, seed: int) -> Int64:
-    if n_documents <= size:
-        return np.arange(n_documents)
-    return np.sort(np.random.default_rng(seed).choice(n_documents, size, replace=False))

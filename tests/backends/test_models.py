@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from datagen.backends.models import find_model, hash_model, is_user_class, load_user_class
+from datagen.backends.models import find_model, hash_model, is_user_class, load_user_class, tell_reranker_kind
 from datagen.backends.protocols import Teacher
 from datagen.errors import BackendMissingError, ConfigError, ModelLoadError
 
@@ -68,3 +69,30 @@ def test_user_class_that_lacks_a_part_is_told_which() -> None:
     ):
         load_user_class("datagen.testing:OverlapReranker", None, Teacher)
     assert load_user_class("datagen.testing:HashingTeacher", None, Teacher).dim == 64
+
+
+@pytest.mark.parametrize(
+    ("architecture", "module", "kind"),
+    [
+        ("BertForSequenceClassification", None, "cross-encoder"),
+        ("Qwen3ForCausalLM", None, "llm"),
+        ("Qwen3ForCausalLM", "sentence_transformers.cross_encoder.modules.logit_score.LogitScore", "cross-encoder"),
+        ("BertModel", "sentence_transformers.models.Pooling", "maxsim"),
+        ("BertModel", None, "cross-encoder"),
+        (None, None, "cross-encoder"),
+    ],
+)
+def test_the_files_tell_what_kind_of_reranker_a_model_is(
+    tmp_path: Path, architecture: str | None, module: str | None, kind: str
+) -> None:
+    if architecture:
+        (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+    if module:
+        (tmp_path / "modules.json").write_text(json.dumps([{"idx": 0, "type": module}]))
+    assert tell_reranker_kind(tmp_path) == kind
+
+
+def test_a_config_that_is_not_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelLoadError, match=r"config\.json is not JSON"):
+        tell_reranker_kind(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections.abc import Callable
@@ -163,7 +164,8 @@ def test_an_error_in_a_batch_reaches_the_caller(monkeypatch: pytest.MonkeyPatch)
 def test_a_batch_is_what_the_models_preprocessing_gives_for_its_texts(left: bool) -> None:
     part = Part(TEXTS, np.empty((len(TEXTS), 384), np.float32), len(TEXTS))
     model = _mean(left=left)
-    batches = [batch for block in cut_blocks(part) for batch in cut_batches(block, model, "query", None, 256)]
+    tokenise = functools.partial(model.preprocess, task="query")
+    batches = [batch for block in cut_blocks(part) for batch in cut_batches(block, tokenise, 256)]
     assert sorted(itertools.chain.from_iterable(batch.numbers.tolist() for batch in batches)) == list(range(len(TEXTS)))
     for batch in batches:
         assert batch.features is not None

@@ -13,6 +13,7 @@ from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
 from datagen.mining.miner import Found, Fusion, Miner
 from datagen.selection.closure import Closure, build_closure
+from datagen.selection.doubt import FEATURES, DoubtModel, DoubtRule
 from datagen.selection.select import Candidates, Reason, choose_top
 
 N_QUERIES, N_DOCUMENTS = 60, 900
@@ -33,7 +34,7 @@ def _closure() -> Closure:
 def _miner(documents: Float32, wanted: int = 5, **settings: object) -> Miner:
     index = FaissFlatIndex(documents.shape[1])
     index.add(documents)
-    config = MineConfig.model_validate({"candidates": 20, "floor_rank": 15, **settings})
+    config = MineConfig.model_validate({"candidates": 20, "floor_rank": 15, "margin_policy": "spread", **settings})
     return Miner(config, wanted, index, len(documents), lambda numbers: documents[numbers], documents[::2])
 
 
@@ -43,18 +44,20 @@ def _negatives(found: Found, n: int = 5) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(4.0, 0.0), (0.25, 0.0), (1.0, 2.0), (3.0, -5.0), (0.7, 0.3)])
-def test_adaptive_chooses_the_same_negatives_for_scaled_and_shifted_scores(scale: float, shift: float) -> None:
+@pytest.mark.parametrize("policy", ["adaptive", "spread"])
+def test_the_negatives_are_the_same_for_scaled_and_shifted_scores(policy: str, scale: float, shift: float) -> None:
     queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
-    plain = _miner(documents).mine(queries, _closure())
+    plain = _miner(documents, margin_policy=policy).mine(queries, _closure())
     # <(√a q, 1), (√a d, b)> = a <q, d> + b, and document neighbourhoods keep their order.
     moved_queries = np.hstack([np.sqrt(scale) * queries, np.ones((N_QUERIES, 1))]).astype(np.float32)
     moved_documents = np.hstack([np.sqrt(scale) * documents, np.full((N_DOCUMENTS, 1), shift)]).astype(np.float32)
-    moved = _miner(moved_documents).mine(moved_queries, _closure())
+    moved = _miner(moved_documents, margin_policy=policy).mine(moved_queries, _closure())
+    np.testing.assert_allclose(moved.doubts, plain.doubts, atol=1e-3)
     np.testing.assert_allclose(moved.positives.scores, scale * plain.positives.scores + shift, atol=1e-4)
     assert _negatives(moved) == _negatives(plain)
 
 
-def test_relative_depends_on_the_shift_which_adaptive_is_there_to_mend() -> None:
+def test_relative_depends_on_the_shift_which_others_are_there_to_mend() -> None:
     queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
     moved_queries = np.hstack([queries, np.ones((N_QUERIES, 1))]).astype(np.float32)
     moved_documents = np.hstack([documents, np.full((N_DOCUMENTS, 1), 3.0)]).astype(np.float32)
@@ -106,7 +109,7 @@ def _with_copies(documents: Float32) -> Float32:
     return unit
 
 
-@pytest.mark.parametrize("policy", ["adaptive", "relative", "absolute"])
+@pytest.mark.parametrize("policy", ["adaptive", "spread", "relative", "absolute"])
 def test_copies_of_positives_by_the_teacher_are_set_aside_under_every_policy(policy: str) -> None:
     queries, documents = _unit(N_QUERIES, 0), _with_copies(_unit(N_DOCUMENTS, 1))
     closure = _closure()
@@ -169,12 +172,70 @@ def test_queries_that_are_given_their_candidates_are_searched_only_for_too_few()
     kept = (found.candidates.rows >= 20) & (found.candidates.rows < 40)
     assert found.candidates.documents[kept].tolist() == other[:20].ravel().tolist()
     assert found.take(15, 25).searched.tolist() == [True] * 5 + [False] * 5
-    for row in range(N_QUERIES):
-        depth = np.count_nonzero(found.candidates.rows == row)
-        assert depth == 21 if row < 40 else depth > 21
-    searched = ~kept & (found.candidates.rows < 20)
-    of_plain = plain.candidates.rows < 20
-    assert found.candidates.documents[searched].tolist() == plain.candidates.documents[of_plain].tolist()
+    assert np.bincount(found.candidates.rows)[:40].tolist() == [21] * 40
+    of_plain = (plain.candidates.rows < 20) | (plain.candidates.rows >= 40)
+    assert found.candidates.documents[~kept].tolist() == plain.candidates.documents[of_plain].tolist()
+
+
+def test_a_score_at_the_limit_is_allowed() -> None:
+    documents = np.eye(24, dtype=np.float32)
+    closure = build_closure((np.array([0]), np.array([3])), np.array([99]), np.arange(24))
+    query = np.zeros((1, 24), np.float32)
+    query[0, [3, 5, 7]] = 0.5, 0.5, 0.6
+    found = _miner(documents, margin_policy="absolute", margin=0, closure={"near_vector": None}).mine(query, closure)
+    reasons = dict(zip(found.candidates.documents.tolist(), found.reasons.tolist(), strict=True))
+    assert (reasons[5], reasons[7]) == (Reason.SURPLUS, Reason.MARGIN)
+
+
+def _doubting(documents: Float32, cut: float, ceiling: float, wanted: int = 5, **settings: object) -> Miner:
+    """A miner that doubts what is near to the positive document."""
+    one = np.ones(1)
+    model = DoubtModel(("document_score",), 0 * one, one, one, -2.0)
+    miner = _miner(documents, wanted, margin_policy="adaptive", closure={"near_vector": None}, **settings)
+    return replace(miner, model=model, rule=DoubtRule(cut, ceiling, 5))
+
+
+def test_adaptive_takes_what_is_below_the_cut_and_searches_deeper_for_it() -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    found = _doubting(documents, 0.05, 0.05, max_candidates=N_DOCUMENTS).mine(queries, _closure())
+    plain = _miner(documents, margin_policy="absolute", margin=10.0).mine(queries, _closure())
+    assert len(plain.candidates.rows) < len(found.candidates.rows) or found.doubts.max() > 0.05
+    known = found.reasons == Reason.KNOWN_POSITIVE
+    np.testing.assert_array_equal(found.reasons[~known] == Reason.MARGIN, found.doubts[~known] > 0.05)
+    scores = documents @ documents.T
+    at = found.features[:, FEATURES.index("document_score")]
+    row, document = found.candidates.rows[0], found.candidates.documents[0]
+    z = [_z(scores[positive], document) for positive in _closure().positives.take(np.array([row])).values]
+    assert at[0] == pytest.approx(max(z), abs=1e-3)
+    assert len(_negatives(found)) == 5 * N_QUERIES
+
+
+def _z(scores: Float32, document: int) -> float:
+    sample = scores[::2].astype(np.float64)
+    middle = np.median(sample)
+    return float((scores[document] - middle) / np.median(np.abs(sample - middle)))
+
+
+def test_a_query_that_no_depth_serves_takes_its_least_doubtful_candidates() -> None:
+    queries, documents = _unit(N_QUERIES, 0), _unit(N_DOCUMENTS, 1)
+    strict = _doubting(documents, 0.001, 0.001, max_candidates=40).mine(queries, _closure())
+    served = _doubting(documents, 0.001, 1.0, max_candidates=40).mine(queries, _closure())
+    lacking = np.bincount([row for row, _ in _negatives(strict)], minlength=N_QUERIES)
+    assert (lacking < 5).any()
+    assert len(_negatives(served)) == 5 * N_QUERIES
+    changed = (served.reasons == Reason.SURPLUS) & (strict.reasons == Reason.MARGIN)
+    for row in np.flatnonzero(lacking < 5):
+        of_row = strict.candidates.rows == row
+        refused = served.doubts[of_row & (served.reasons == Reason.MARGIN)]
+        assert served.doubts[of_row & changed].max() <= refused.min(initial=1.0)
+
+
+def test_a_query_without_positives_is_not_doubted() -> None:
+    nothing = np.empty(0, np.int64)
+    closure = build_closure((nothing, nothing), np.array([9999, 9998]), np.arange(N_DOCUMENTS))
+    found = _miner(_unit(N_DOCUMENTS, 1), margin_policy="adaptive").mine(_unit(2, 0), closure)
+    assert np.isnan(found.doubts).all()
+    assert (found.reasons == Reason.SURPLUS).all()
 
 
 class BrokenIndex:

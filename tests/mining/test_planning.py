@@ -22,10 +22,10 @@ def test_shares_follow_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(planning, "resident_memory", lambda: GIB)
     config = _config(tmp_path, memory)
     plan = plan_search(config, 384, 101, tmp_path / "plan.json")
-    room = int(memory[:-3]) * GIB - GIB
+    room = int(memory[:-3]) * GIB - GIB - 128 * MIB
     assert plan.index == room // 2
     assert plan.queries % config.mine.query_block == 0
-    assert 0 < plan.queries * (8 * 384 + 160 * 101) <= room // 3 or plan.queries == config.mine.query_block
+    assert 0 < plan.queries * (8 * 384 + 360 * 101) <= room // 3 or plan.queries == config.mine.query_block
     assert plan.queries <= MOST_QUERIES
 
 

@@ -177,7 +177,7 @@ def test_the_reranker_is_asked_for_new_pairs_alone(configure: Configure, tmp_pat
 
 
 def test_a_kept_query_that_has_too_few_candidates_is_searched_on(configure: Configure, tmp_path: Path) -> None:
-    more = {"mine": {"num_negatives": 70}, "denoise": {"reranker": "none"}}
+    more = {"mine": {"num_negatives": 70, "margin_policy": "spread"}, "denoise": {"reranker": "none"}}
     first = pipeline.run(configure()).path
     result = pipeline.run(_again(configure, first, tmp_path / "second", "SameStudent", **more))
     whole = pipeline.run(configure(out=tmp_path / "whole", **more))
@@ -190,7 +190,7 @@ def test_a_kept_query_that_has_too_few_candidates_is_searched_on(configure: Conf
 
 
 def test_what_is_searched_late_is_judged_like_what_is_searched_at_once(configure: Configure, tmp_path: Path) -> None:
-    more = {"mine": {"num_negatives": 60, "floor_rank": 20}, "denoise": {"reranker": "none"}}
+    more = {"mine": {"num_negatives": 60, "margin_policy": "spread", "floor_rank": 20}, "denoise": {"reranker": "none"}}
     first = pipeline.run(configure()).path
     result = pipeline.run(_again(configure, first, tmp_path / "second", "TrainedStudent", **more))
     student = {"model": "tests.support.students:TrainedStudent"}
@@ -257,13 +257,13 @@ def test_a_run_that_is_stopped_goes_on_with_what_it_has_decided(configure: Confi
     first = pipeline.run(configure()).path
     whole = pipeline.run(_again(configure, first, tmp_path / "whole", "TrainedStudent")).path
     config = _again(configure, first, tmp_path / "stopped", "TrainedStudent")
-    for searches in (0, 1):
+    for searches in (2, 3):  # two look at the earlier run's queries as a whole
         stopped = StoppedRegistry(config)
         stopped.searches = searches
         with pytest.raises(BackendError, match="stopped"):
             pipeline.run(config, backends=stopped)
         decided = list((config.out / ".stages").glob(".partial-mine-*/refresh/*.parquet"))
-        assert len(decided) == searches  # the first search is the check, and the decision follows from it
+        assert len(decided) == searches - 2  # the first search is the check, and the decision follows from it
     before = decided[0].stat().st_ino
     pipeline.run(config)
     assert next((config.out / "refresh").glob("*.parquet")).stat().st_ino == before

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -30,7 +31,10 @@ def test_one_query_with_500_positives_leaves_the_others_as_they_were(
     skewed = type(plain)(plain.documents, plain.queries, many)
     before, after = (mine(given, denoise={"reranker": reranker}) for given in (plain, skewed))
     others = pl.col("query_id") != "q0"
-    assert after.ledger.filter(others).equals(before.ledger.filter(others))
+    left, right = (mined.ledger.filter(others) for mined in (after, before))
+    assert left.drop("p_false_negative").equals(right.drop("p_false_negative"))
+    apart = (left["p_false_negative"] - right["p_false_negative"]).abs().to_numpy()
+    assert np.nanmax(apart) < 1e-3, "products of other shapes round apart"
     assert {item["doc_id"] for item in after.train["q0"]["positives"]} == set(many["q0"])
     assert len(after.train["q0"]["positives"]) == 500
     assert len(after.train) == 40
@@ -45,14 +49,15 @@ TWINS: dict[str, tuple[str | tuple[str, str], ...]] = {
 }
 
 
-@pytest.mark.parametrize("policy", ["absolute", "adaptive"])
+@pytest.mark.parametrize("policy", ["absolute", "spread"])
 def test_equal_text_under_another_id_is_never_a_negative_of_its_twins_query(
     mine: Mine, tiny: Collection, policy: str
 ) -> None:
     twins = {f"{name} {i}": text for name, pair in TWINS.items() for i, text in enumerate(pair)}
     queries = {twin: f"what does {text} say" for twin, text in twins.items()}
     given = type(tiny)({**tiny.documents, **twins}, queries, {twin: [twin] for twin in twins})
-    mined = mine(given, mine={"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0})
+    settings = {"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0}
+    mined = mine(given, mine=settings, clean={"adversarial": False})  # a few words over and over
     for name in TWINS:
         one, other = f"{name} 0", f"{name} 1"
         assert (mined.reasons(one)[other], mined.reasons(other)[one]) == ("positive_text", "positive_text")
@@ -61,14 +66,15 @@ def test_equal_text_under_another_id_is_never_a_negative_of_its_twins_query(
         assert mined.negatives(other)
 
 
-@pytest.mark.parametrize("policy", ["absolute", "relative", "adaptive"])
+@pytest.mark.parametrize("policy", ["absolute", "relative", "spread"])
 def test_nearly_equal_text_under_another_id_is_never_a_negative(mine: Mine, tiny: Collection, policy: str) -> None:
     text = " and ".join(
         f"the {first} of a {second}" for first, second in itertools.combinations(("cell", "gene", *"abcde"), 2)
     )
     twins = {"one": text, "edited": f"{text} (seen in May)", "cut": " ".join(text.split()[:-4])}
     given = type(tiny)({**tiny.documents, **twins}, {"q": "what is said of the livercell"}, {"q": ["one"]})
-    mined = mine(given, mine={"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0})
+    settings = {"num_negatives": 50, "margin_policy": policy, "margin": 0, "near_positive_limit": 0}
+    mined = mine(given, mine=settings, clean={"adversarial": False})  # a few words over and over
     assert {mined.reasons("q")[twin] for twin in ("edited", "cut")} == {"near_text"}
     assert mined.negatives("q")
     assert not {*twins} & {*mined.negatives("q")}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.peer_defects.conftest import Collection, MakeCollection, Mine
 
 NO_MARGIN = {"margin_policy": "absolute", "margin": 0}
-MARGINS = [NO_MARGIN, {"margin_policy": "relative"}, {"margin_policy": "adaptive"}]
+MARGINS = [NO_MARGIN, *({"margin_policy": policy} for policy in ("relative", "spread", "adaptive"))]
 ECHOES: dict[str, str | tuple[str, str]] = {
     "same": "What is the liver?",
     "case and space": "what is  the LIVER",
@@ -26,7 +26,7 @@ ECHOES: dict[str, str | tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("settings", MARGINS, ids=["no margin", "relative", "adaptive"])
+@pytest.mark.parametrize("settings", MARGINS, ids=["no margin", "relative", "spread", "adaptive"])
 def test_d01_a_document_that_says_the_query_is_never_its_negative(
     mine: Mine, tiny: Collection, settings: dict[str, object]
 ) -> None:

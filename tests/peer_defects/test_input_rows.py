@@ -13,7 +13,7 @@ import pytest
 
 from datagen.errors import InputError
 from datagen.report.ledger import count_ledger
-from datagen.selection.denoise import DenoiseRule, measure_scale
+from datagen.selection.denoise import measure_scale
 
 if TYPE_CHECKING:
     from tests.peer_defects.conftest import Collection, Mine
@@ -39,9 +39,9 @@ def test_d03_more_than_16_million_scores_are_counted(tmp_path: Path) -> None:
 
 
 def test_d03_more_than_16_million_positives_give_a_scale() -> None:
-    scale = measure_scale(DenoiseRule(0.5, 0.05, 0.5), np.arange(MANY, dtype=np.float64))
-    assert scale.floor == pytest.approx(0.05 * MANY, rel=1e-6)
-    assert scale.spread == pytest.approx(0.25 * MANY, rel=1e-6)
+    scale = measure_scale(np.arange(MANY, dtype=np.float64))
+    assert float(scale.scores(0.05 * MANY)) == pytest.approx(0.05 * MANY, rel=1e-6)
+    assert float(scale.scores(MANY)) == MANY - 1
 
 
 EMPTY = {"none": "", "spaces": " \t\n", "nothing to see": "\u200b\u200d", "control": "\x00\x07"}

@@ -100,7 +100,7 @@ def test_two_runs_stand_side_by_side(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "both.html"
     done = CliRunner().invoke(app, ["report", str(run.path), "--compare", str(run.path), "--out", str(out)])
     assert done.exit_code == 0
-    assert out.read_text(encoding="utf-8").count('<p class="whose">') == 2 * 5
+    assert out.read_text(encoding="utf-8").count('<p class="whose">') == 2 * 6
     assert "open it in a browser" in done.stdout
 
 

@@ -123,6 +123,19 @@ def test_what_clean_and_generate_set_aside_is_shown_with_its_share() -> None:
     assert "generate.mix" in shown
 
 
+def test_what_the_judges_changed_is_told_in_the_terminal() -> None:
+    changed = ("decisions_changed", "negatives_removed", "cleared", "promoted", "positives_replaced", "no_valid_answer")
+    counts: dict[str, object] = {**{name: n for n, name in enumerate(changed, start=1)}, "answers": 90, "cost": 0.5}
+    shown = " ".join(_shown(SimpleNamespace(name="judge", seconds=0.1, counts=counts)).split())
+    assert "The judge answered 90 questions for 0.50 and changed 1 decisions: 2 negatives removed" in shown
+    assert "6 candidates have no valid answer" in shown
+    assert "kappa" not in shown
+    counts |= {"cost": None, "kappa": 0.7, "kappa_low": 0.61, "kappa_high": 0.8, "judged_by_both": 30}
+    shown = " ".join(_shown(SimpleNamespace(name="judge", seconds=0.1, counts=counts)).split())
+    assert "90 questions and changed" in shown
+    assert "agree on 30 candidates with a kappa of 0.70 (95 %: 0.61 to 0.80)" in shown
+
+
 def test_a_run_where_nothing_is_short_says_so() -> None:
     hubs = {"documents": 2, "documents_used": 2, "gini": 0.0, "share_of_top_1_percent": 0.5, "most_used": []}
     counts = {

@@ -14,7 +14,7 @@ def _ledger(scores: list[float], ranks: list[int], rows: list[int] | None = None
     scored: Float32 = np.asarray(scores, np.float32)
     listed: Int64 = np.asarray(ranks)
     none = np.zeros(n, bool)
-    return Ledger(numbered, int(numbered[-1]) + 1, scored, listed, np.equal(listed, 0), ~none, none)
+    return Ledger(numbered, int(numbered[-1]) + 1, scored, listed, np.equal(listed, 0), ~none, none, 0.1 * numbered)
 
 
 def test_a_candidate_at_the_limit_passes_and_one_above_does_not() -> None:
@@ -65,7 +65,7 @@ def test_a_ledger_without_candidates_is_decided() -> None:
 
 def _empty() -> Ledger:
     flags, numbers = np.empty(0, bool), np.empty(0, np.int64)
-    return Ledger(numbers, 0, np.empty(0, np.float32), numbers, flags, flags, flags)
+    return Ledger(numbers, 0, np.empty(0, np.float32), numbers, flags, flags, flags, np.empty(0))
 
 
 def test_unseen_candidates_are_made_ready_as_far_as_the_reranker_would_be_asked() -> None:

@@ -38,7 +38,7 @@ def test_judge_gives_each_candidate_the_first_reason_that_holds() -> None:
     # Document 0: positive. 1: above the limit and near. 2: above the limit. 3: near. 4: free. 5: text of 4. 6: query.
     closure = build_closure((np.array([0]), np.array([0])), np.array([16]), np.array([10, 11, 12, 13, 14, 14, 16]))
     near = Lists.from_pairs(np.array([0, 0, 0]), np.array([0, 1, 3]), 1)
-    reasons = judge(_candidates(), closure, Surroundings(near, NONE), np.array([0.65]))
+    reasons = judge(_candidates(), closure, Surroundings(near, NONE), _candidates().scores > 0.65)
     assert [Reason(code) for code in reasons] == [
         Reason.KNOWN_POSITIVE,
         Reason.NEAR_POSITIVE,
@@ -49,12 +49,6 @@ def test_judge_gives_each_candidate_the_first_reason_that_holds() -> None:
         Reason.QUERY_TEXT,
     ]
     assert eligible_per_query(_candidates().rows, reasons, 1).tolist() == [1]
-
-
-def test_a_score_at_the_limit_is_allowed() -> None:
-    closure = build_closure((np.array([0]), np.array([0])), np.array([99]), np.arange(7))
-    reasons = judge(_candidates(), closure, Surroundings(NONE, NONE), np.array([np.float64(np.float32(0.6))]))
-    assert (reasons == Reason.SURPLUS).tolist() == [False, False, False, True, True, True, True]
 
 
 def test_choose_top_takes_the_first_eligible_of_each_query() -> None:
@@ -87,7 +81,7 @@ def test_reasons_of_the_closure_come_before_those_of_the_margin() -> None:
         same_fields=(category,),
     )
     near, copies = (Lists(np.array([0, len(found)]), np.array(found)) for found in ([1, 5], [0, 2, 3]))
-    reasons = judge(_candidates(), closure, Surroundings(near, copies), np.array([0.0]))
+    reasons = judge(_candidates(), closure, Surroundings(near, copies), _candidates().scores > 0)
     assert [Reason(code) for code in reasons] == [
         Reason.KNOWN_POSITIVE,
         Reason.SAME_DOCUMENT,

@@ -136,7 +136,7 @@ def test_a_short_tier_is_counted_and_the_next_one_stands_in(run: Run) -> None:
     counts = _counts(
         run(
             {"method": "tiers", "tiers": [60, 2, 0]},
-            mine={"max_candidates": 100},
+            mine={"max_candidates": 100, "margin_policy": "spread"},
         )
     )
     assert counts["queries_short_of_tier"].keys() == {"hard", "medium"}

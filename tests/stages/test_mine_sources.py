@@ -17,6 +17,7 @@ from datagen.pipeline import RunResult
 from datagen.run_folder import Counts
 
 N_DOCUMENTS, N_QUERIES = 120, 12
+MARGIN = {"near_positive_limit": 2, "margin": 0.0, "num_negatives": 3}
 TEACHER = {"model": "datagen.testing:HashingTeacher"}
 
 
@@ -44,7 +45,7 @@ def _mine(beir: Path, out: Path, **over: Any) -> RunResult:  # Any: nested setti
         "input": {"beir": str(beir)},
         "teacher": TEACHER,
         "denoise": {"reranker": "none"},
-        "mine": {"candidates": 10, "max_candidates": 20, "near_positive_limit": 2, "margin": 0.0, "num_negatives": 3},
+        "mine": {"candidates": 10, "max_candidates": 20, "margin_policy": "spread", **MARGIN},
     }
     return pipeline.run(build_config(merge(plain, over)))
 

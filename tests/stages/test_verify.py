@@ -39,9 +39,9 @@ def run(tmp_path: Path) -> Run:
     """Runs the stage after a generate stage that wrote these queries and pairs over the corpus d0, d1 …"""
 
     def call(
-        queries: Sequence[Row], pairs: Sequence[Row], rank: int | None = 3, block: int = 512
+        queries: Sequence[Row], pairs: Sequence[Row], rank: int | None = 3, block: int = 512, **verify: object
     ) -> tuple[Counts, Tables]:
-        config = _config(tmp_path, verify={"round_trip_rank": rank}, mine={"query_block": block})
+        config = _config(tmp_path, verify={"round_trip_rank": rank, **verify}, mine={"query_block": block})
         corpus = [{"doc_id": f"d{n}", "title": None, "text": text, "origin": "test"} for n, text in enumerate(CORPUS)]
         with open_run(config.out) as folder:
             for name, rows in {"corpus": corpus, "queries": queries, "pairs": pairs}.items():
@@ -154,6 +154,69 @@ def test_a_negative_written_for_a_query_of_the_user_is_judged_and_the_query_stay
     assert counts["negatives_dropped"] == 1
 
 
+def _own(n: int = 4) -> tuple[list[Row], list[Row]]:
+    """Queries of the user: `lost` is labelled with a passage that other queries are after, and so many with theirs."""
+    queries = [_query("lost", "tooth test", origin="queries.jsonl")]
+    queries += [_query(f"own{k}", f"liver pain {word}", origin="queries.jsonl") for k, word in enumerate("abcdefg"[:n])]
+    return queries, [_pair("lost", "d0", source="qrels"), *(_pair(f"own{k}", "d0", 2.0, "qrels") for k in range(n))]
+
+
+def test_a_positive_of_the_user_that_fails_in_both_directions_is_dropped_on_request(run: Run) -> None:
+    queries, pairs = _own()
+    counts, tables = run(queries, pairs, check_positives="drop")
+    assert tables["queries"]["query_id"].to_list() == [f"own{k}" for k in range(4)]
+    assert set(tables["pairs"]["query_id"]) == {f"own{k}" for k in range(4)}
+    assert tables["dropped"].select("key", "reason").rows() == [("lost", "inconsistent_positive")]
+    assert _payload(tables["dropped"])["positives"][0]["doc_id"] == "d0"
+    assert (counts["own_positives_checked"], counts["own_positives_inconsistent"]) == (5, 1)
+    assert counts["queries_checked"] == counts["queries_dropped"] == 0
+    own = counts["tables"]["positives of your own"]
+    assert own == {"given": 5, "kept": 4, "dropped": {"inconsistent_positive": 1}}
+
+
+def test_a_positive_that_is_found_in_one_direction_stays(run: Run) -> None:
+    queries, pairs = _own(n=2)  # among the three queries nearest to the passage: there are only three
+    counts, tables = run(queries, pairs, check_positives="drop")
+    assert tables["pairs"].height == 3
+    assert counts["own_positives_inconsistent"] == 0
+    queries, pairs = _own()
+    _, tables = run(queries, [_pair("lost", "d31", source="qrels"), *pairs[1:]], check_positives="drop")
+    assert tables["dropped"].is_empty()
+
+
+def test_a_query_with_another_positive_loses_only_the_one_that_fails(run: Run) -> None:
+    queries, pairs = _own()
+    _, tables = run(queries, [*pairs, _pair("lost", "d31", source="qrels")], check_positives="drop")
+    assert tables["queries"].height == 5
+    assert tables["dropped"].select("key", "reason").rows() == [("lost\td0", "inconsistent_positive")]
+    assert ("lost", "d31") in tables["pairs"].select("query_id", "doc_id").rows()
+
+
+def test_a_positive_that_fails_may_weigh_less_instead(run: Run) -> None:
+    queries, pairs = _own()
+    counts, tables = run(queries, pairs, check_positives="weigh", positive_weight=0.25)
+    assert tables["queries"].height == 5
+    assert tables["pairs"]["relevance"].to_list() == [0.25, 2.0, 2.0, 2.0, 2.0]
+    assert tables["dropped"].is_empty()
+    assert counts["own_positives_inconsistent"] == 1
+    assert counts["tables"]["positives of your own"]["dropped"] == {}
+
+
+def test_the_users_positives_are_checked_alone_where_generated_ones_are_not(run: Run) -> None:
+    queries, pairs = _own()
+    lost = _query("generated", "tooth test")
+    _, tables = run([*queries, lost], [*pairs, _pair("generated", "d4")], check_positives="drop", enabled=False)
+    assert tables["dropped"]["key"].to_list() == ["lost"]
+    assert "generated" in tables["queries"]["query_id"].to_list()
+
+
+def test_blocks_of_queries_do_not_change_which_positives_fail(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, pairs = _own(n=7)
+    whole = run(queries, pairs, check_positives="drop")
+    monkeypatch.setattr("datagen.stages.verify.QUERY_BLOCK", 2)
+    assert run(queries, pairs, check_positives="drop")[0] == whole[0]
+
+
 def test_nothing_is_written_where_nothing_was_generated(run: Run) -> None:
     own = _query("own", "tooth test", origin="queries.jsonl")
     counts, tables = run([own], [_pair("own", "d4", source="qrels")])
@@ -162,7 +225,7 @@ def test_nothing_is_written_where_nothing_was_generated(run: Run) -> None:
 
 
 def test_a_run_whose_queries_all_fail_stops_and_says_which_setting(run: Run) -> None:
-    with pytest.raises(InputError, match=r"none of the 1 generated queries among the first 3 .*round_trip_rank"):
+    with pytest.raises(InputError, match=r"none of the 1 queries among the first 3 .*round_trip_rank"):
         run([_query("lost", "tooth test")], [_pair("lost", "d4")])
 
 

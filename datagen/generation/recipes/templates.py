@@ -31,16 +31,20 @@ _GLOBALS = ("range", "dict", "namespace")
 _RENDER_ERRORS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
+def defused(text: str) -> str:
+    """A text in which no mark of a chat format is left that a model would obey."""
+    plain = clean(text)
+    return _CONTROL.sub(r"\g<0> ", plain) if "<" in plain or "[" in plain else plain
+
+
 def fenced(text: str, tag: str) -> str:
     """A text on lines of its own between <tag> and </tag>.
 
     A text that holds such a tag itself gets one with a number that it cannot have guessed.
     """
-    plain = clean(text)
-    if "<" in plain or "[" in plain:
-        plain = _CONTROL.sub(r"\g<0> ", plain)
-        if re.search(rf"<\s*/?\s*{re.escape(tag)}", plain, re.IGNORECASE):
-            tag = f"{tag}-{digest(plain, size=4).hex()}"
+    plain = defused(text)
+    if "<" in plain and re.search(rf"<\s*/?\s*{re.escape(tag)}", plain, re.IGNORECASE):
+        tag = f"{tag}-{digest(plain, size=4).hex()}"
     return f"<{tag}>\n{plain}\n</{tag}>"
 
 

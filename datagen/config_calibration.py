@@ -1,0 +1,47 @@
+"""Settings of the stage `calibrate`: the promised rate of wrong labels, and the judgements that it is kept by."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from datagen.settings import Settings
+
+_Rate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class CalibrationConfig(Settings):
+    """Which share of the negatives may be wrong, and what is known of that."""
+
+    max_false_negatives: _Rate | None = Field(
+        default=None, description="highest share of the negatives that may be relevant (default: nothing is promised)"
+    )
+    confidence: float = Field(
+        default=0.9, ge=0, lt=1, description="with which the promise is kept; 0: on average over judged samples"
+    )
+    labels: str | None = Field(
+        default=None,
+        description="judgements: query id, document id, 0 or 1; all that qrels may be, or a run with a judge (default: "
+        "none)",
+    )
+    labels_complete: bool = Field(
+        default=False, description="what the labels do not list for a query that they name is not relevant to it"
+    )
+    draws: int = Field(
+        default=8, ge=1, le=100, description="times a judged query is replayed at most, with other positives known"
+    )
+    max_replays: int = Field(default=2000, ge=10, description="replays of all judged queries together")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether something is promised."""
+        return self.max_false_negatives is not None
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.labels_complete and self.labels is None:
+            raise ValueError("labels_complete says something of labels, but none are given: name them as labels")
+        if self.labels is not None and not self.enabled:
+            raise ValueError("labels are given but nothing is promised: give max_false_negatives, such as 0.05")
+        return self

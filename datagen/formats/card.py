@@ -1,0 +1,58 @@
+"""The `README.md` of an export: how to load it, what it holds, what was left out; names its tables for Hugging Face."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from datagen.formats.catalog import Format, Table
+from datagen.version import __version__
+
+if TYPE_CHECKING:
+    from datagen.formats.export import Exported
+    from datagen.formats.options import ExportOptions
+
+CARD = "README.md"
+_MEANINGS = {
+    "padded": "queries short of negatives, filled up with their own from the first on",
+    "left_out_short_of_negatives": "queries left out, short of negatives",
+    "left_out_without_negative": "queries left out, without a negative",
+    "left_out_without_positive": "queries left out, without a positive",
+    "documents_without_score": "documents left out of lists, without a score",
+}
+
+
+def describe_export(form: Format, options: ExportOptions, done: Exported, scores: str | None) -> str:
+    """The card as Markdown."""
+    configs = _configs(form, tuple(options.split))
+    front = f"---\n{yaml.safe_dump(configs, sort_keys=False)}---\n" if configs else ""
+    lines = [f"- {split}: {queries:,} queries" for split, queries in done.queries.items()]
+    lines += [f"- {number:,} {_MEANINGS.get(what, what)}" for what, number in done.lost.items()]
+    lines += [f"- scores: {scores}"] if scores else []
+    wanted = "all" if options.num_negatives is None else options.num_negatives
+    return (
+        f"{front}# {form.name}\n\nWritten by `datagen export` {__version__}: {form.description}.\n\n"
+        f"To load it, with this folder for OUT:\n\n    {form.load}\n\n" + "\n".join(lines) + "\n\n"
+        f"Negatives of a query: {wanted}; of those short of that: {options.short}. Seed of the split: {options.seed}.\n"
+    )
+
+
+def explain_lost(what: str) -> str:
+    """What a count of `Exported.lost` counts."""
+    return _MEANINGS.get(what, what)
+
+
+def _configs(form: Format, splits: tuple[str, ...]) -> dict[str, object]:
+    named: dict[str, list[dict[str, str]]] = {}
+    for table in form.tables:
+        if table.config is not None:
+            named.setdefault(table.config, []).extend(_data_files(table, splits))
+    return {"configs": [{"config_name": name, "data_files": files} for name, files in named.items()]} if named else {}
+
+
+def _data_files(table: Table, splits: tuple[str, ...]) -> list[dict[str, str]]:
+    own = splits if table.of == "rows" and "{s" in table.path else ("train",)
+    path = table.path.replace("{number:05d}", "*")
+    suffixes = {split: "" if split == "train" else f"-{split}" for split in own}
+    return [{"split": split, "path": path.format(split=split, suffix=suffixes[split])} for split in own]

@@ -1,0 +1,254 @@
+"""Training data written in a format: of a run (`datagen export`), or of a data set that was read and repaired."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from datagen import storage
+from datagen.errors import ConfigError, StorageError
+from datagen.formats.card import CARD, describe_export
+from datagen.formats.catalog import Facts, Format, Numbers, Table
+from datagen.formats.content import Content, DatasetContent, open_run_content
+from datagen.formats.dataset import SIDES, Dataset
+from datagen.formats.fit import Fitting
+from datagen.formats.options import ExportOptions
+from datagen.formats.reading import find_format
+from datagen.formats.split import assign_splits
+from datagen.formats.survey import Survey, survey_content
+from datagen.formats.writing import TableWriter
+from datagen.progress import Progress, SilentProgress
+from datagen.selection.arrays import UInt64
+
+_PLACES = ("{query}", "{instruction}")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    `queries` counts the queries of each split, `lost` by reason what was left out or changed to fit the format.
+    """
+
+    path: Path
+    format: str
+    queries: dict[str, int]
+    rows: int
+    files: int
+    bytes: int
+    lost: dict[str, int] = field(default_factory=dict)
+
+
+def export_run(
+    run: Path,
+    format: str,
+    out: Path,
+    options: ExportOptions | None = None,
+    *,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write the training data of a run in a format; the same run and options give the same bytes.
+
+    Args:
+        run: the folder of a run that has been mined.
+        format: one of `FORMATS`.
+        out: the folder to write, which must be new or empty; it appears when it is whole.
+        options: see `ExportOptions`; its defaults when None.
+        fresh: replace an earlier export in `out`.
+        progress: told how far it is.
+
+    Raises:
+        ConfigError: there is no such format, or the options do not fit it.
+        RunFolderError: it is no run, or not mined yet.
+        StorageError: `out` holds something else, or the disk refused.
+        InputError: a split would be empty, or with `short` of `error` a query does not fit.
+    """
+    options = options or ExportOptions()
+    form = find_format(format)
+    content = open_run_content(run, _scores_of(form, options))
+    return _Export(form, options, content, progress or SilentProgress()).write(out, fresh=fresh)
+
+
+def write_dataset(
+    dataset: Dataset, out: Path, options: ExportOptions | None = None, *, fresh: bool = False
+) -> Exported:
+    """Write a data set in its format, with the scores it has; see `export_run`. `options.scores` counts for nothing.
+
+    Raises:
+        ConfigError: the format cannot be written, or needs scores that are not there.
+        StorageError: `out` holds something else, or the disk refused.
+        InputError: a split would be empty, or with `short` of `error` a query does not fit.
+    """
+    form = find_format(dataset.format)
+    has = any(int(dataset.rows[side].explode().struct.field("score").count()) for side in SIDES)
+    if form.scores == "required" and not has:
+        raise ConfigError(f"the format {form.name!r} needs scores, and {dataset.path} has none: name another format")
+    content = DatasetContent(dataset, "file" if has and form.scores != "none" else None)
+    return _Export(form, options or ExportOptions(), content, SilentProgress()).write(out, fresh=fresh)
+
+
+def _scores_of(form: Format, options: ExportOptions) -> Literal["teacher", "reranker"] | None:
+    if options.scores and form.scores == "none":
+        raise ConfigError(f"the format {form.name!r} has no place for scores: leave out --scores")
+    return options.scores or ("teacher" if form.scores == "required" else None)
+
+
+@dataclass(frozen=True)
+class _Export:
+    form: Format
+    options: ExportOptions
+    content: Content
+    progress: Progress
+
+    def write(self, out: Path, *, fresh: bool) -> Exported:
+        """Write all into a folder beside `out`, which takes its name when it is whole."""
+        if not self.form.tables:
+            raise ConfigError(f"the format {self.form.name!r} can only be read: choose another one")
+        _check_is_free(out, fresh=fresh)
+        partial = out.with_name(f".{out.name}.partial")
+        storage.remove_folder(partial)
+        storage.make_folder(partial)
+        seen = self._survey()
+        facts = Facts(self.content.scores, seen.instructed)
+        facts = replace(facts, numbers=self._write_documents(partial, facts, seen.named))
+        fitting = self._fitting(seen)
+        queries, rows = self._write_rows(partial, facts, seen, fitting)
+        if self.form.finish is not None:
+            self.form.finish(partial, out, tuple(self.options.split))
+        self._tell_instructions(seen)
+        files = [path for path in partial.rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+        done = Exported(out, self.form.name, queries, rows, len(files), size, dict(fitting.counts))
+        storage.write_text(partial / CARD, describe_export(self.form, self.options, done, self.content.scores))
+        storage.rename_folder(partial, out)
+        return done
+
+    def _survey(self) -> Survey:
+        wanted = self.form.has_documents and not self.form.whole
+        return survey_content(self.content, grouped=len(self.options.split) > 1, named=wanted)
+
+    def _fitting(self, seen: Survey) -> Fitting:
+        wanted = self.options.num_negatives or (max(1, seen.most_negatives) if self.form.fixed else None)
+        return Fitting(self.form, wanted, self.options.short, scored=self.content.scores is not None)
+
+    def _write_documents(self, folder: Path, facts: Facts, named: UInt64 | None) -> Numbers | None:
+        """The tables of documents; the place of each document where places are asked for."""
+        tables = [table for table in self.form.tables if table.of == "documents"]
+        if not tables:
+            return None
+        ids, place = [], 0
+        with ExitStack() as stack:
+            writers = [stack.enter_context(self._writer(folder, table, "train")) for table in tables]
+            for documents in _only_named(self.content.documents(), named):
+                frame = documents.with_row_index("number", offset=place)
+                place += len(frame)
+                for table, writer in zip(tables, writers, strict=True):
+                    writer.write(table.shape(frame, facts))
+                if self.form.numbered:
+                    ids.append(frame["doc_id"].hash().to_numpy())
+        return Numbers.of(np.concatenate(ids)) if ids else None
+
+    def _write_rows(self, folder: Path, facts: Facts, seen: Survey, fitting: Fitting) -> tuple[dict[str, int], int]:
+        """The tables of rows; the number of queries in each split, and of rows in the first table."""
+        splits = list(self.options.split)
+        places = None if seen.groups is None else assign_splits(seen.groups, self.options.split, self.options.seed)
+        tables = [
+            table for table in self.form.tables if table.of == "rows" and (facts.scored or not table.needs_scores)
+        ]
+        queries, start = dict.fromkeys(splits, 0), 0
+        with ExitStack() as stack, self.progress.step("export", seen.queries, "queries") as advance:
+            writers = {}
+            for table, split in ((table, split) for table in tables for split in splits):
+                if "{s" in table.path or split == splits[0]:
+                    writers[table, split] = stack.enter_context(self._writer(folder, table, split))
+                else:
+                    writers[table, split] = writers[table, splits[0]]
+            for frame in _read_ahead(self.content.rows()):
+                for split, part in _divide(frame, splits, None if places is None else places[start:]):
+                    fitted = self._with_queries(fitting.fit(part), sum(queries.values()))
+                    queries[split] += len(fitted)
+                    for table in tables:
+                        writers[table, split].write(table.shape(fitted, facts))
+                start += len(frame)
+                advance(len(frame))
+        return queries, sum(
+            {id(writers[tables[0], split]): writers[tables[0], split].rows for split in splits}.values()
+        )
+
+    def _writer(self, folder: Path, table: Table, split: str) -> TableWriter:
+        return TableWriter(folder, table, split, self.options.rows_per_shard)
+
+    def _with_queries(self, rows: pl.DataFrame, first: int) -> pl.DataFrame:
+        """The rows with the `number` of each query, and the query as it is to be written.
+
+        One without an instruction is written as it is where the template has a place for instructions.
+        """
+        rows = rows.with_row_index("number", offset=first)
+        if self.options.query_template == "{query}":
+            return rows
+        pieces = re.split(r"(\{query\}|\{instruction\})", self.options.query_template)
+        parts = [pl.col(piece.strip("{}")) if piece in _PLACES else pl.lit(piece) for piece in pieces if piece]
+        return rows.with_columns(pl.coalesce(pl.concat_str(parts), "query").alias("query"))
+
+    def _tell_instructions(self, seen: Survey) -> None:
+        if seen.instructed and not self.form.instructions and "{instruction}" not in self.options.query_template:
+            log.warning(
+                "queries have instructions, for which %s has no place: put them before the queries with "
+                "--query-template 'Instruct: {instruction}\\nQuery: {query}'",
+                self.form.name,
+            )
+
+
+def _divide(frame: pl.DataFrame, splits: list[str], places: np.ndarray | None) -> Iterator[tuple[str, pl.DataFrame]]:
+    if places is None:
+        yield splits[0], frame
+        return
+    own = places[: len(frame)]
+    for place, split in enumerate(splits):
+        yield split, frame.filter(pl.Series(own == place))
+
+
+def _read_ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same frames, each read by another thread while the one before it is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(next, frames, None)
+        while (frame := waiting.result()) is not None:
+            waiting = reader.submit(next, frames, None)
+            yield frame
+
+
+def _only_named(documents: Iterator[pl.DataFrame], named: UInt64 | None) -> Iterator[pl.DataFrame]:
+    for frame in documents:
+        if named is None:
+            yield frame
+        elif len(named):
+            hashes = frame["doc_id"].hash().to_numpy()
+            places = np.minimum(np.searchsorted(named, hashes), len(named) - 1)
+            yield frame.filter(pl.Series(named[places] == hashes))
+
+
+def _check_is_free(out: Path, *, fresh: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir() or not is_export(out):
+        raise StorageError(f"{out} holds files that are no export of datagen: name a folder that is new or empty")
+    if not fresh:
+        raise StorageError(f"{out} holds an earlier export: name another folder, or replace it with --fresh")
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder holds an earlier export."""
+    card = folder / CARD
+    return card.is_file() and "datagen export" in card.read_text(encoding="utf-8")
