@@ -11,8 +11,9 @@ export     all of that; `card` says what came of it
 the rest   one module a family of formats
 """
 
+from datagen.formats.card import Exported
 from datagen.formats.dataset import ROWS, Dataset
-from datagen.formats.export import Exported, export_run, write_dataset
+from datagen.formats.export import export_run, write_dataset
 from datagen.formats.options import ExportOptions, read_options
 from datagen.formats.reading import FORMATS, detect_format, iterate_dataset, read_dataset
 

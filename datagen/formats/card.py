@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -10,7 +12,6 @@ from datagen.formats.catalog import Format, Table
 from datagen.version import __version__
 
 if TYPE_CHECKING:
-    from datagen.formats.export import Exported
     from datagen.formats.options import ExportOptions
 
 CARD = "README.md"
@@ -21,6 +22,22 @@ _MEANINGS = {
     "left_out_without_positive": "queries left out, without a positive",
     "documents_without_score": "documents left out of lists, without a score",
 }
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    `queries` counts the queries of each split, `lost` by reason what was left out or changed to fit the format.
+    """
+
+    path: Path
+    format: str
+    queries: dict[str, int]
+    rows: int
+    files: int
+    bytes: int
+    lost: dict[str, int] = field(default_factory=dict)
 
 
 def describe_export(form: Format, options: ExportOptions, done: Exported, scores: str | None) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ import polars as pl
 
 from datagen import storage
 from datagen.errors import ConfigError, StorageError
-from datagen.formats.card import CARD, describe_export
+from datagen.formats.card import CARD, Exported, describe_export
 from datagen.formats.catalog import Facts, Format, Numbers, Table
 from datagen.formats.content import Content, DatasetContent, open_run_content
 from datagen.formats.dataset import SIDES, Dataset
@@ -32,22 +32,6 @@ from datagen.selection.arrays import UInt64
 _PLACES = ("{query}", "{instruction}")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written.
-
-    `queries` counts the queries of each split, `lost` by reason what was left out or changed to fit the format.
-    """
-
-    path: Path
-    format: str
-    queries: dict[str, int]
-    rows: int
-    files: int
-    bytes: int
-    lost: dict[str, int] = field(default_factory=dict)
 
 
 def export_run(
