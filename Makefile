@@ -3,10 +3,11 @@
 # make test-vllm    the tests that need vLLM, in an environment of their own: its build for processors (no GPU needed)
 # make test-loaders the loaders of other frameworks on our exports, in environments of their own
 # make check        format, lint, types, import contracts, sizes
+# make docs       the documentation site, into build/site
 # make check-release  built wheel, lowest versions, core-only install (slow; before a release)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-vllm test-loaders check format check-release check-wheel check-lowest check-core
+.PHONY: docs help quickstart test test-vllm test-loaders check format check-release check-wheel check-lowest check-core
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -55,6 +56,10 @@ check: $(FOR_TESTS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_sizes.py
+
+docs: $(FOR_TESTS)
+	$(PIP_INSTALL) -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
 format: $(FOR_TESTS)
 	$(BIN)/ruff format .

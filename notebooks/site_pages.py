@@ -92,7 +92,8 @@ def _setting_lines(path: str, section: type[BaseModel] | None) -> Iterator[str]:
     if section is None:
         yield "This stage has none of its own."
         return
-    yield from (f"## `{path}`" if path else "## At the top", "", "| setting | default | what it is |", "| --- | --- | --- |")
+    yield f"## `{path}`" if path else "## At the top"
+    yield from ("", "| setting | default | what it is |", "| --- | --- | --- |")
     inner: list[tuple[str, type[BaseModel]]] = []
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
