@@ -101,3 +101,20 @@ def spared_limits(asked_scores: Float64, starts: Int64, max_overruled: float) ->
     limits = np.full(len(sizes), -np.inf)
     limits[kept > 0] = ordered[(starts[:-1] + kept - 1)[kept > 0]]
     return limits
+
+
+def lowest_limits(scores: Float64, starts: Int64, least: int) -> Float64:
+    """The highest score among the `least` lowest of each list, (n_lists,); +inf for a list of fewer.
+
+    Args:
+        scores: list by list, (n,).
+        starts: where each list begins, (n_lists + 1,).
+        least: above 0.
+    """
+    sizes = np.diff(starts)
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    ordered = scores[np.lexsort((scores, rows))]
+    enough = sizes >= least
+    limits = np.full(len(sizes), np.inf)
+    limits[enough] = ordered[starts[:-1][enough] + least - 1]
+    return limits

@@ -31,6 +31,7 @@ from datagen.selection.choice import next_round
 from datagen.selection.denoise import (
     DenoiseRule,
     RerankerScale,
+    lowest_limits,
     measure_scale,
     middle_scores,
     reranker_limits,
@@ -91,6 +92,9 @@ class Desk:
     """Clean candidates made ready for each negative wanted."""
     most: int
     """Candidates that a query has scored at most, but for those asked for promotion."""
+    least: int
+    """Candidates that a query keeps that has so many: what it needs, where a rate of wrong labels is promised. The
+    promise holds for all of them, so that the reranker chooses among them and leaves no query short."""
     backends: Backends
     progress: Progress
     scores: PairScores
@@ -183,6 +187,7 @@ def _open_desk(work: Work) -> Desk:
         open_lining(work.config, work.backends, work.progress, work.source),
         work.config.reserve,
         candidates_wanted(work.config),
+        work.config.mine.wanted if work.config.calibration.enabled else 0,
         work.backends,
         work.progress,
         PairScores(work.config.cache_folder, work.backends.reranker_identity()),
@@ -252,6 +257,8 @@ def _score_in_rounds(unit: Unit, desk: Desk, below: Float64) -> Float64:
     while (todo := unit.next_round(below)).any():
         unit.score(todo)
     spared = spared_limits(*unit.asked(), desk.config.max_overruled)
+    if desk.least:
+        spared = np.fmax(spared, lowest_limits(*unit.asked(), desk.least))
     return np.where(unit.lacking(below), np.fmax(below, spared), below)
 
 

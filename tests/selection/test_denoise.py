@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagen.selection.arrays import Float64
-from datagen.selection.denoise import DenoiseRule, measure_scale, middle_scores, reranker_limits, spared_limits
+from datagen.selection.denoise import (
+    DenoiseRule,
+    lowest_limits,
+    measure_scale,
+    middle_scores,
+    reranker_limits,
+    spared_limits,
+)
 
 POSITIVES = np.arange(1.0, 11.0)
 ONE_EACH = np.arange(11)
@@ -110,3 +117,8 @@ def _verdicts(positives: Float64, candidates: Float64, numbers: tuple[float, ...
         ["positive" if score >= high else "negative" if score <= low else "ignored" for score in candidates]
         for low, high in zip(limits, above, strict=True)
     ]
+
+
+def test_the_lowest_scores_of_a_list_are_kept_and_a_short_list_whole() -> None:
+    scores = np.array([3.0, 1.0, 2.0, 5.0, 4.0, 9.0])
+    assert lowest_limits(scores, np.array([0, 3, 3, 5, 6]), 2).tolist() == [2.0, np.inf, 5.0, np.inf]
