@@ -48,8 +48,9 @@ def _asked(neighbours: Neighbours | None = None, *, words: bool = True) -> Asked
 
 
 def _evidence(sample: int = N_DOCUMENTS) -> Evidence:
+    of_sample = _rows(WORDS[:sample])
     return Evidence(
-        lambda n: DOCUMENTS[n], DOCUMENTS[:sample], N_DOCUMENTS, lambda n: _rows(WORDS[n]), _rows(WORDS[:sample])
+        lambda n: DOCUMENTS[n], DOCUMENTS[:sample], N_DOCUMENTS, lambda n: _rows(WORDS[n]), of_sample, unmarked=1.5
     )
 
 
@@ -74,6 +75,7 @@ def _expected(row: int, document: int) -> dict[str, float]:
         "word_gap": float(np.mean(wording[known]) - wording[document]),
         "word_share": float(np.log10(((wording > wording[document] + 1e-6).sum() + 0.5) / (N_DOCUMENTS + 1))),
         "document_words": max(float(WORDS[p] @ WORDS[document]) for p in known),
+        "unmarked": 1.5,
     }
 
 
