@@ -23,7 +23,7 @@ from datagen.mining.miner import Found, Miner
 from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import open_words
 from datagen.progress import SilentProgress
-from datagen.selection.arrays import index_in_row, quantile_per_row, starts_of
+from datagen.selection.arrays import index_in_row, quantile_per_row, sample_rows, starts_of
 from datagen.selection.closure import build_closure
 from datagen.selection.select import Reason
 
@@ -119,7 +119,7 @@ def mine_vectors(
     closure = build_closure(pairs, query_group[asked], document_group, np.arange(len(asked)))
     index = FaissFlatIndex(vectors[0].shape[1])
     index.add(vectors[0])
-    sample = _sample(len(texts), config.mine.reference_sample, config.seed)
+    sample = sample_rows(len(texts), config.mine.reference_sample, config.seed)
     miner = Miner(
         config.mine,
         config.mine.num_negatives,
@@ -166,12 +166,6 @@ def choose_hardest(replays: Replays, eligible: Bool, k: int = 5) -> Int64:
     """Places of the first k eligible candidates of each replay."""
     places = np.flatnonzero(eligible)
     return places[index_in_row(replays.rows[places]) < k]
-
-
-def _sample(n_documents: int, size: int, seed: int) -> Int64:
-    if n_documents <= size:
-        return np.arange(n_documents)
-    return np.sort(np.random.default_rng(seed).choice(n_documents, size, replace=False))
 
 
 def _hash(*parts: str) -> bytes:

@@ -12,14 +12,14 @@ import numpy as np
 import polars as pl
 
 from datagen.audit.findings import FALSE_NEGATIVE, report_uses
-from datagen.audit.material import NEGATIVE, POSITIVE, Material, pairs_of, sample_rows
+from datagen.audit.material import NEGATIVE, POSITIVE, Material, pairs_of
 from datagen.audit.teaching import Teaching
 from datagen.backends.protocols import Float32, Int64
 from datagen.mining.evidence import NEIGHBOURS, Asked, Evidence
 from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import WordVectors
 from datagen.progress import Progress
-from datagen.selection.arrays import Float64, Lists, pair_products
+from datagen.selection.arrays import Float64, Lists, pair_products, sample_rows
 from datagen.selection.closure import build_closure
 from datagen.selection.doubt import DoubtModel
 from datagen.selection.near import Neighbours

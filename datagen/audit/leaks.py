@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from datagen.audit.material import POSITIVE, Material, sample_rows
-from datagen.selection.arrays import Bool, Float64
+from datagen.audit.material import POSITIVE, Material
+from datagen.selection.arrays import Bool, Float64, sample_rows
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-import numpy as np
 import polars as pl
 
 from datagen.documents import text_groups
@@ -66,13 +65,6 @@ def take_apart(rows: pl.DataFrame) -> Material:
 def pairs_of(uses: pl.DataFrame) -> Pairs:
     """Row and passage of some uses."""
     return uses["row"].to_numpy(), uses["passage"].to_numpy()
-
-
-def sample_rows(n_rows: int, size: int, seed: int) -> Int64:
-    """Up to so many row numbers, drawn without repetition, ascending."""
-    if n_rows <= size:
-        return np.arange(n_rows)
-    return np.sort(np.random.default_rng(seed).choice(n_rows, size, replace=False))
 
 
 def _unfold(rows: pl.DataFrame, role: Role) -> pl.DataFrame:

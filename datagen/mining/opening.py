@@ -37,6 +37,7 @@ from datagen.mining.replays import Replays, sibling_pairs
 from datagen.mining.unmarked import bound_unmarked, choose_sample
 from datagen.mining.words import WordVectors, open_words
 from datagen.progress import Progress
+from datagen.selection.arrays import sample_rows
 from datagen.selection.closure import Closure
 from datagen.selection.select import NO_CANDIDATES, Candidates
 from datagen.sources import load_labels
@@ -125,7 +126,7 @@ def open_mining(view: RunView) -> OpenMining:
     document_vectors = open_document_vectors(config, view.backends, documents, view.progress)
     query_vectors = open_vectors(config, view.backends, "query")
     query_places, _ = query_vectors.ensure(queries["query"], view.backends.teacher, view.progress)
-    sample = _sample(len(document_ids), config.mine.reference_sample, config.seed)
+    sample = sample_rows(len(document_ids), config.mine.reference_sample, config.seed)
     depth = config.mine.candidates + 1
     plan = plan_search(config, document_vectors.dim, depth, view.partial / "plan.json")
     demand = search_demand(config.seed, query_vectors, query_places, depth, plan.index)
@@ -254,9 +255,3 @@ def _depth(view: RunView, name: str, n_documents: int) -> int:
 
 def _written_pairs(view: RunView) -> pl.DataFrame:
     return view.read("pairs", ["query_id", "doc_id", "relevance"]).filter(pl.col("relevance") <= 0)
-
-
-def _sample(n_documents: int, size: int, seed: int) -> Int64:
-    if n_documents <= size:
-        return np.arange(n_documents)
-    return np.sort(np.random.default_rng(seed).choice(n_documents, size, replace=False))

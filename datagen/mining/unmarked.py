@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from datagen.backends.protocols import Float32, Int64, SearchIndex
-from datagen.selection.arrays import Lists
+from datagen.selection.arrays import Lists, sample_rows
 from datagen.selection.closure import Closure
 
 SAMPLE = 1024
@@ -31,9 +31,7 @@ def choose_sample(positives: Lists, seed: int) -> Int64:
         seed: of the run.
     """
     asked = np.flatnonzero(positives.sizes)
-    if len(asked) <= SAMPLE:
-        return asked
-    return np.sort(np.random.default_rng(seed).choice(asked, SAMPLE, replace=False))
+    return asked[sample_rows(len(asked), SAMPLE, seed)]
 
 
 def bound_unmarked(index: SearchIndex, queries: Float32, closure: Closure) -> float:

@@ -65,6 +65,13 @@ class Lists:
         return np.equal(members[spot], asked)
 
 
+def sample_rows(n_rows: int, size: int, seed: int) -> Int64:
+    """Up to so many row numbers, drawn without repetition, ascending."""
+    if n_rows <= size:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(seed).choice(n_rows, size, replace=False))
+
+
 def starts_of(sorted_rows: Int64, n_rows: int) -> Int64:
     """Where each row begins in an ascending array of row numbers, int64 (n_rows + 1,)."""
     return np.searchsorted(sorted_rows, np.arange(n_rows + 1)).astype(np.int64)

@@ -95,12 +95,8 @@ def spared_limits(asked_scores: Float64, starts: Int64, max_overruled: float) ->
         max_overruled: from 0 to 1.
     """
     sizes = np.diff(starts)
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    ordered = asked_scores[np.lexsort((asked_scores, rows))]
     kept = sizes - np.floor(max_overruled * sizes + _ROUNDING).astype(np.int64)
-    limits = np.full(len(sizes), -np.inf)
-    limits[kept > 0] = ordered[(starts[:-1] + kept - 1)[kept > 0]]
-    return limits
+    return _lowest(asked_scores, starts, kept)
 
 
 def lowest_limits(scores: Float64, starts: Int64, least: int) -> Float64:
@@ -112,9 +108,13 @@ def lowest_limits(scores: Float64, starts: Int64, least: int) -> Float64:
         least: above 0.
     """
     sizes = np.diff(starts)
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    ordered = scores[np.lexsort((scores, rows))]
-    enough = sizes >= least
-    limits = np.full(len(sizes), np.inf)
-    limits[enough] = ordered[starts[:-1][enough] + least - 1]
+    return np.where(sizes >= least, _lowest(scores, starts, np.minimum(sizes, least)), np.inf)
+
+
+def _lowest(scores: Float64, starts: Int64, places: Int64) -> Float64:
+    """The score at a place, from 1, of each list in ascending order, (n_lists,); -inf where the place is 0."""
+    sizes = np.diff(starts)
+    ordered = scores[np.lexsort((scores, np.repeat(np.arange(len(sizes)), sizes)))]
+    limits = np.full(len(sizes), -np.inf)
+    limits[places > 0] = ordered[(starts[:-1] + places - 1)[places > 0]]
     return limits
