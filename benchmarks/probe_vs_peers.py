@@ -41,7 +41,7 @@ def main() -> None:
             "student": student,
             "max_tokens": arguments.max_tokens,
             "seeds": arguments.seeds,
-            "baselines": (*DEFAULT_BASELINES, "closed-top-k"),
+            "baselines": tuple(arguments.baselines),
         }
     )
     print(f"{arguments.student}, {config.model_dump_json(exclude={'student', 'baselines', 'revision'})}\n")
@@ -63,9 +63,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=2e-5)
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--seeds", nargs="+", type=int, default=[42])
-    parser.add_argument(
-        "--policy", nargs="*", default=["spread", "relative"], help="further margin policies, each an arm"
-    )
+    parser.add_argument("--policy", nargs="*", default=[], help="further margin policies, each an arm")
+    parser.add_argument("--baselines", nargs="+", default=[*DEFAULT_BASELINES, "closed-top-k"])
     parser.add_argument("--reranker", default="maxsim")
     parser.add_argument("--cache", type=Path)
     return parser.parse_args()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from transformers.utils.logging import disable_progress_bar
 
 from datagen.backends.devices import choose_device, choose_dtype
@@ -42,8 +43,17 @@ def load_st_model(
             backend=backend,
         )
     if settings.max_tokens is not None:
-        model.max_seq_length = settings.max_tokens
+        _cut_texts(model, settings.max_tokens)
     return model.eval()
+
+
+def _cut_texts(model: SentenceTransformer, max_tokens: int) -> None:
+    """Read the first tokens of a text alone; a bag of words has no limit of its own, but its tokenizer may have one."""
+    first = model[0]
+    if isinstance(first, StaticEmbedding):
+        first.tokenizer.enable_truncation(max_tokens)
+    else:
+        model.max_seq_length = max_tokens
 
 
 def _model_settings(backend: Backend, dtype: Dtype, device: torch.device) -> dict[str, object]:

@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,20 @@ def test_a_named_prompt_goes_before_the_models_own() -> None:
     assert prompt_of(model, "query", None) == "search for the passage: "
     assert prompt_of(model, "document", None) == "passage: "
     assert prompt_of(model, "document", "") == ""
+
+
+@pytest.mark.parametrize("layout", [_mean, _static], ids=["transformer", "bag_of_words"])
+def test_only_the_first_tokens_count_when_a_model_is_loaded_with_a_limit(
+    layout: Callable[[], SentenceTransformer], tmp_path: Path
+) -> None:
+    layout().save(str(tmp_path))
+    texts = ["so the liver makes much bile from pure blood", "so the liver makes much bile from pure sugar"]
+    cut, whole = (
+        load_teacher(tmp_path, TeacherConfig(max_tokens=limit, dtype="float32", device="cpu")).encode(texts, "document")
+        for limit in (8, 64)  # with [CLS] and [SEP] six words are left, without them eight
+    )
+    np.testing.assert_allclose(*cut, atol=1e-6)
+    assert not np.allclose(*whole, atol=1e-2)
 
 
 def test_parts_give_the_bytes_that_each_part_gives_alone() -> None:
