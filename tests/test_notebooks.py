@@ -16,8 +16,6 @@ LARGEST = 200_000
 """Bytes of a notebook with its outputs."""
 SECONDS_OF_CELL = 600
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
