@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, FilePath, model_validator
 
 from datagen.config_choice import ChoiceConfig
 from datagen.config_closure import ClosureConfig, RulesConfig
@@ -46,6 +46,10 @@ class MineConfig(Settings):
     margin_ceiling: Share = Field(
         default=0.2,
         description="adaptive: a query left short at every depth takes its least doubtful candidates up to this chance",
+    )
+    margin_model: FilePath | None = Field(
+        default=None,
+        description="adaptive: a file of coefficients from benchmarks/fit_margin.py (default: those of the package)",
     )
     near_positive_share: Share = Field(
         default=0.02, description="spread: this share of the corpus, nearest to a positive, is set aside"

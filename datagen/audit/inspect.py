@@ -116,7 +116,7 @@ class Inspector:
     def _doubter(self, material: Material, teaching: Teaching) -> Doubter:
         texts = [material.passages["text"], material.queries["query"]]
         words = open_words(self.run.cache_folder, texts.copy, len(material.passages), self.progress)
-        return Doubter(teaching, words, load_doubt_model(), self.run.seed)
+        return Doubter(teaching, words, load_doubt_model(self.run.mine.margin_model), self.run.seed)
 
 
 def _sizes(material: Material) -> Figures:

@@ -5,18 +5,19 @@ Between a stage and the parts of mining; `mine` and `calibrate` open the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import RunConfig, fingerprint
+from datagen.config_mine import MineConfig
 from datagen.config_sources import BM25, RANDOM, WRITTEN
 from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
 from datagen.documents import iterate_documents
@@ -39,8 +40,10 @@ from datagen.mining.words import WordVectors, open_words
 from datagen.progress import Progress
 from datagen.selection.arrays import sample_rows
 from datagen.selection.closure import Closure
+from datagen.selection.doubt import load_doubt_model
 from datagen.selection.select import NO_CANDIDATES, Candidates
 from datagen.sources import load_labels
+from datagen.storage import hash_file
 from datagen.vectors import TextVectors, open_vectors
 
 _PAIR = ("query_id", "doc_id")
@@ -142,6 +145,7 @@ def open_mining(view: RunView) -> OpenMining:
         document_vectors.take,
         document_vectors.take(sample),
         sources.fusion,
+        load_doubt_model(config.mine.margin_model),
         words=words.take,
         sample_words=words.take(sample),
         unmarked=bound_unmarked(index, query_vectors.take(query_places[some]), closure.take(some)),
@@ -201,6 +205,12 @@ def read_labels(view: RunView) -> pl.DataFrame | None:
     """The labels that the settings name: query_id, doc_id and relevance of documents that the run has kept."""
     named = view.config.calibration.labels
     return None if named is None else place_labels(load_labels(named), view.read("dropped"))
+
+
+def mining_settings(config: MineConfig, unused: Collection[str] = ()) -> dict[str, Any]:  # Any: JSON settings
+    """The settings but for the unused ones, a file by what it holds."""
+    model = None if config.margin_model is None else hash_file(config.margin_model)
+    return {**config.model_dump(mode="json", exclude={"margin_model", *unused}), "margin_model": model}
 
 
 def labels_fingerprint(config: RunConfig) -> str | None:

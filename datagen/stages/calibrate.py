@@ -21,6 +21,7 @@ from datagen.mining.opening import (
     OpenMining,
     close_replays,
     labels_fingerprint,
+    mining_settings,
     open_mining,
     positive_pairs,
     read_labels,
@@ -42,7 +43,7 @@ class Calibrate:
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """The promise, what the labels hold, and all that mining is done with."""
         promise = config.calibration.model_dump(mode="json", exclude={"labels"})
-        return {**promise, "labels": labels_fingerprint(config), "mine": config.mine.model_dump(mode="json")}
+        return {**promise, "labels": labels_fingerprint(config), "mine": mining_settings(config.mine)}
 
     def run(self, work: Work) -> Counts:
         """Replay, fit and choose; the cut, what it promises and by which evidence, and the curve it was chosen from.

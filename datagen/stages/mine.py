@@ -23,7 +23,7 @@ from datagen.config_sources import DENSE
 from datagen.mining.intruders import search_intruders, tell_intruders
 from datagen.mining.miner import Found, candidates_wanted, measure_recall
 from datagen.mining.near_queries import QueryFamilies
-from datagen.mining.opening import OpenMining, open_mining
+from datagen.mining.opening import OpenMining, mining_settings, open_mining
 from datagen.mining.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.report.ledger import count_candidates
 from datagen.run_folder import Counts
@@ -53,7 +53,7 @@ class Mine:
     def settings(self, config: RunConfig, backends: Backends) -> Mapping[str, Any]:  # Any: JSON settings
         """The settings of the search and of the margin, the seed, and how many candidates a query needs."""
         unused = () if config.input.run is not None else ("refresh_overlap", "refresh_depth")
-        searching = config.mine.model_dump(mode="json", exclude={"choice", "num_negatives", *unused})
+        searching = mining_settings(config.mine, ("choice", "num_negatives", *unused))
         return {**searching, "seed": config.seed, "wanted": candidates_wanted(config)}
 
     def run(self, work: Work) -> Counts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from datagen import pipeline, shards
 from datagen.config import build_config
+from datagen.errors import ConfigError
 
 N_DOCUMENTS, N_QUERIES = 150, 12
 
@@ -28,13 +31,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, documents)), encoding="utf-8")
     (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)), encoding="utf-8")
     (folder / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *pairs]), encoding="utf-8")
+    return _mine(folder)
+
+
+def _mine(folder: Path, **mine: object) -> Path:
     settings = {
         "out": folder / "run",
         "cache": folder / "cache",
         "input": {"beir": str(folder)},
         "teacher": {"model": "datagen.testing:HashingTeacher"},
         "denoise": {"reranker": "none"},
-        "mine": {"candidates": 10, "max_candidates": 40},
+        "mine": {"candidates": 10, "max_candidates": 40, **mine},
     }
     return pipeline.run(build_config(settings)).path
 
@@ -57,3 +64,20 @@ def test_the_chance_of_each_negative_is_in_the_training_data(run: Path) -> None:
     both = rows.join(chosen, on=["query_id", "doc_id"], suffix="_ledger")
     assert len(both) == len(rows)
     assert both["p_false_negative"].to_list() == both["p_false_negative_ledger"].to_list()
+
+
+def test_a_file_of_coefficients_takes_the_place_of_the_packaged_ones(run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run.parent, tmp_path / "other"))
+    model = json.loads(resources.files("datagen.selection").joinpath("doubt.json").read_text(encoding="utf-8"))
+    file = tmp_path / "own.json"
+    chances = []
+    for intercept in (-3.0, 3.0):
+        file.write_text(json.dumps({**model, "intercept": intercept}), encoding="utf-8")
+        ledger = shards.read(_mine(folder, margin_model=str(file)) / "candidates")
+        chances.append(float(ledger["p_false_negative"].mean()))  # type: ignore[arg-type]  # a number
+    assert chances[0] < 0.5 < chances[1]
+
+
+def test_a_file_of_coefficients_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.margin_model"):
+        _mine(tmp_path, margin_model=str(tmp_path / "nowhere.json"))
