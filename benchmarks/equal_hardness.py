@@ -4,10 +4,10 @@
         [--margins 0.02 0.05 0.1] [--cache DIR]
 
 Each FOLDER has the BEIR layout and queries with several positives. The coefficients of the margin are fitted on all
-other sets (benchmarks/fit_margin.py); with these the set is mined as `datagen mine-negatives` does it, reranker and all,
-each query showing one of its positives. A line for each reranker and margin: coverage, leak and hardness as in
+other sets (benchmarks/fit_margin.py). With these the set is mined as `datagen mine-negatives` does it, reranker and
+all; each query shows one of its positives. A line for each reranker and margin: coverage, leak and hardness as in
 benchmarks/leak.py; the leak of the relative margin (the rule of sentence-transformers, searched as deep as it needs)
-that is as hard; and how many times that is ours. The means at the end are over sets. Where nothing leaked, half a wrong
+that is as hard, and how many times that is ours. The means at the end are over sets. Where nothing leaked, half a wrong
 label counts.
 """
 
