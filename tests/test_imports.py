@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import subprocess
 import sys
 import tomllib
@@ -14,7 +12,6 @@ HEAVY = {
     "bm25s", "datasets", "faiss", "huggingface_hub", "jinja2", "numpy", "polars", "pyarrow", "pydantic",
     "sentence_transformers", "sklearn", "torch", "transformers", "yaml",
 }  # fmt: skip
-CPU_SECONDS = 0.3
 
 
 def test_help_imports_no_heavy_library(root: Path) -> None:
@@ -24,10 +21,6 @@ def test_help_imports_no_heavy_library(root: Path) -> None:
     assert "typer" in imported
     assert imported & HEAVY == set()
     assert "mine-negatives" in done.stdout
-
-
-def test_help_answers_at_once(root: Path) -> None:
-    assert min(_cpu_seconds_of_help(root) for _ in range(5)) < CPU_SECONDS
 
 
 def test_every_module_has_its_place_in_the_layers(root: Path) -> None:
@@ -54,12 +47,3 @@ def _contract(root: Path, part_of_name: str) -> dict[str, Any]:  # Any: values o
 def _modules(root: Path, package: str) -> set[str]:
     files = (path.relative_to(root).with_suffix("") for path in (root / "datagen" / package).rglob("*.py"))
     return {".".join(file.parts).removesuffix(".__init__") for file in files}
-
-
-def _cpu_seconds_of_help(root: Path) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    command = [sys.executable, "-m", "datagen", "--help"]
-    subprocess.run(command, cwd=root, env=environment, capture_output=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
