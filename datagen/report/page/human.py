@@ -6,19 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from scipy.stats import mannwhitneyu
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from datagen.backends.protocols import Float32
 from datagen.generation.words import words
+from datagen.report.page import charts
 from datagen.report.page.diversity import take_evenly
-from datagen.report.page.parts import Section, Table
+from datagen.report.page.parts import Section, Table, figure
+from datagen.report.page.scores import count_bins
 from datagen.selection.arrays import Float64
 
 MOST = 2_000
 """Queries compared of each side, at most, drawn evenly."""
 _FOLDS = 5
+_COLORS = {"run": "var(--accent)", "people": "var(--positive)"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Comparison:
     words_human: float
     shared_words: float
     """Share of the words that people use, each use counted, that the run's queries use, too."""
+    each: pl.DataFrame
+    """The queries compared: outcome (run or people), depth and words."""
 
 
 def compare_queries(own: Sequence[str], human: Sequence[str], encode: Callable[[list[str]], Float32]) -> Comparison:
@@ -71,6 +77,13 @@ def compare_queries(own: Sequence[str], human: Sequence[str], encode: Callable[[
         words_own=float(np.mean([len(each) for each in told])),
         words_human=float(np.mean([len(each) for each in said])),
         shared_words=float(np.mean(uses)) if uses else 0.0,
+        each=pl.DataFrame(
+            {
+                "outcome": ["run"] * len(ours) + ["people"] * len(theirs),
+                "depth": np.r_[depths, reference],
+                "words": [len(each) for each in (*told, *said)],
+            }
+        ),
     )
 
 
@@ -93,7 +106,12 @@ def describe_comparison(found: Comparison) -> Section:
         ("words", f"{found.words_own:.1f} and {found.words_human:.1f}", "mean length"),
         ("shared words", f"{found.shared_words:.1%}", "of the words that people use, those that the run uses, too"),
     ]
-    return Section("Against queries of people", (Table("Figures", ("figure", "value", "what it is"), rows),))
+    drawn = [
+        figure(f"{name.capitalize()} of the queries", charts.draw_distributions(bins, name, colors=_COLORS))
+        for name in ("depth", "words")
+        if len(bins := count_bins(found.each.lazy(), name))
+    ]
+    return Section("Against queries of people", (Table("Figures", ("figure", "value", "what it is"), rows), *drawn))
 
 
 def _own_depths(vectors: Float64) -> Float64:

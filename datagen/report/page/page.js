@@ -2,8 +2,7 @@
 (() => {
   const PAGE = 25;
   const find = (id) => document.getElementById(id);
-  const runs = JSON.parse(find("data").textContent);
-  let shown = PAGE;
+  let runs = [], plain = new Set(), shown = PAGE;
 
   // Theme: the system's, until the button says otherwise.
   const root = document.documentElement;
@@ -50,20 +49,23 @@
       .filter(([name]) => row[name] !== undefined).map(([name, label]) => `${label} ${row[name].toFixed(3)}`),
     row.tier || "", row.doc_id,
   ].filter(Boolean).join(" · ");
-  const counts = new Map();  // words that many queries have say little
-  const all = runs.flatMap((run) => run.queries);
-  for (const query of all) for (const word of new Set(wordsOf(query.query))) counts.set(word, (counts.get(word) || 0) + 1);
-  const tells = (word) => word.length > 3 && counts.get(word) <= Math.max(3, all.length / 5);
+  const tells = (word) => word.length > 2 && !plain.has(word);
   const fill = (details, query) => {
     const words = new Set(wordsOf(query.query).filter(tells));
-    const slots = query.slots ? Object.entries(JSON.parse(query.slots)).map(([k, v]) => `${k}: ${v}`).join(", ") : "";
+    const slots = Object.entries(query.slots || {}).map(([k, v]) => `${k}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", ");
     if (slots || query.generator) details.append(make("div", "row facts", [query.generator, slots].filter(Boolean).join(" · ")));
-    for (const row of query.rows) {
+    const seen = {};
+    for (const [place, row] of query.rows.entries()) {
       const box = make("div", `row ${row.outcome}`);
       const head = make("div");
       head.append(make("span", "tag", `${row.outcome}: ${row.reason.replaceAll("_", " ")} `), make("span", "facts", factsOf(row)));
       box.append(head, marked([row.title, row.text].filter(Boolean).join(" — "), words));
       details.append(box);
+      seen[row.outcome] = (seen[row.outcome] || 0) + 1;
+      const next = query.rows[place + 1];
+      if ((!next || next.outcome !== row.outcome) && row.of > seen[row.outcome]) {
+        details.append(make("div", "row more", `${(row.of - seen[row.outcome]).toLocaleString("en")} more ${row.outcome}, of lower rank`));
+      }
     }
   };
   const entry = (query) => {
@@ -77,32 +79,52 @@
   };
 
   const which = find("which"), search = find("search"), outcome = find("outcome"), reason = find("reason");
-  const queries = () => runs[which ? Number(which.value) : 0].queries;
+  const chosen = () => runs[which ? Number(which.value) : 0];
+  const told = (query) => query.told ??= [query.query, ...query.rows.map((row) => `${row.title || ""} ${row.text || ""}`)].join("\n").toLowerCase();
   const holds = (query) => {
     const sought = search.value.trim().toLowerCase();
     const fits = (row) => (!outcome.value || row.outcome === outcome.value) && (!reason.value || row.reason === reason.value);
-    const told = () => query.query.toLowerCase().includes(sought) || query.query_id.toLowerCase() === sought ||
-      query.rows.some((row) => ((row.title || "") + " " + (row.text || "")).toLowerCase().includes(sought));
-    return query.rows.some(fits) && (!sought || told());
+    return query.rows.some(fits) && (!sought || query.query_id.toLowerCase() === sought || told(query).includes(sought));
   };
   const draw = () => {
-    const kept = queries().filter(holds);
+    const { queries, total } = chosen();
+    const kept = queries.filter(holds);
     find("queries").replaceChildren(...kept.slice(0, shown).map(entry));
-    find("found").textContent = `${kept.length} of ${queries().length} queries of the sample, the closest decisions first`;
+    const of = queries.length < total ? `a sample of ${queries.length} out of ${total.toLocaleString("en")} queries` : `${total} queries`;
+    find("found").textContent = `${kept.length} of ${of}, the closest decisions first`;
     find("more").hidden = kept.length <= shown;
   };
   const restart = () => { shown = PAGE; draw(); };
   const listReasons = () => {
-    const all = [...new Set(queries().flatMap((query) => query.rows.map((row) => row.reason)))].sort();
+    const all = [...new Set(chosen().queries.flatMap((query) => query.rows.map((row) => row.reason)))].sort();
     reason.replaceChildren(new Option("any", ""), ...all.map((name) => new Option(name.replaceAll("_", " "), name)));
   };
+  const listen = () => {
+    for (const control of [search, outcome, reason]) control.addEventListener("input", restart);
+    if (which) which.addEventListener("input", () => { listReasons(); restart(); });
+    find("more").addEventListener("click", () => { shown += PAGE; draw(); });
+  };
   find("filters").addEventListener("submit", (event) => event.preventDefault());
-  for (const control of [search, outcome, reason]) control.addEventListener("input", restart);
-  if (which) which.addEventListener("input", () => { listReasons(); restart(); });
-  find("more").addEventListener("click", () => { shown += PAGE; draw(); });
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !/INPUT|SELECT|TEXTAREA/.test(event.target.tagName)) { event.preventDefault(); search.focus(); }
   });
-  listReasons();
-  draw();
+
+  // The samples are packed, and unpacked only once the page is painted: how many there are does not hold it up.
+  const unpack = async () => {
+    const bytes = Uint8Array.from(atob(find("data").textContent), (letter) => letter.charCodeAt(0));
+    const plainly = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(plainly).text());
+  };
+  const start = async () => {
+    const found = await unpack();
+    plain = new Set(found.plain);
+    runs = found.runs;
+    for (const { queries, documents } of runs) for (const query of queries) for (const row of query.rows) Object.assign(row, documents[row.document]);
+    listReasons();
+    draw();
+    listen();
+    performance.mark("samples-ready");
+  };
+  const fail = () => { find("found").textContent = "This browser cannot unpack the samples: a newer one can."; };
+  requestAnimationFrame(() => setTimeout(() => start().catch(fail)));
 })();

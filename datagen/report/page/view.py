@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from datagen.report.knobs import meaning
 from datagen.report.ledger import IS_NEGATIVE
 from datagen.report.page import charts
+from datagen.report.page.cost import is_money, show_cost
 from datagen.report.page.diversity import count_slots, measure_diversity
+from datagen.report.page.flow import show_flow
+from datagen.report.page.hardness import show_hardness
 from datagen.report.page.parts import Figure, Section, Table, figure
+from datagen.report.page.probed import show_probe
 from datagen.report.page.samples import choose_samples
-from datagen.report.page.scores import count_bins, trace_cuts
-from datagen.report.summary import list_fallen
+from datagen.report.page.scores import OUTCOME, count_bins
 from datagen.run_folder import Counts
 from datagen.runs import Run
 
@@ -25,8 +29,10 @@ _SCORES = {
     "p_false_negative": "P(false negative)",
 }
 _MOST_BARS = 25
-_MOST_USES = 20
 _MOST_WORDS = 30
+_MOST_TEXT = 80
+_MOST_USES = 7
+"""As a power of 2: documents that serve more queries than half of that stand together."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,19 @@ class View:
     name: str
     tiles: list[tuple[str, str]]
     sections: list[Section]
-    samples: list[dict[str, Any]]  # Any: JSON values
+    samples: dict[str, Any]  # Any: JSON values
+    """See `choose_samples`."""
 
 
-def view_run(run: Run) -> View:
-    """What the page says of a run, finished or not."""
+def view_run(run: Run, share: int = 1) -> View:
+    """What the page says of a run, finished or not.
+
+    Args:
+        run: which.
+        share: how many runs share the page.
+    """
     made = [make(run) for make in _SECTIONS]
-    samples = choose_samples(run) if "candidates" in run.tables else []
+    samples = choose_samples(run, share) if "candidates" in run.tables else {"total": 0, "queries": [], "documents": []}
     return View(run.path.resolve().name, list(_tiles(run)), [section for section in made if section.parts], samples)
 
 
@@ -63,53 +75,29 @@ def _tiles(run: Run) -> Iterator[tuple[str, str]]:
         expected = run.scan("candidates").filter(IS_NEGATIVE).select(pl.col("p_false_negative").mean()).collect().item()
         if expected is not None:
             yield "expected false negatives", f"{expected:.2%}"
+    calibrated = run.counts.get("calibrate")
+    if calibrated:
+        sure = f"{calibrated['confidence']:.0%} sure" if calibrated["certified"] else "not certain"
+        yield "promised at most", f"{calibrated['promise']:.1%}, {sure}"
+    costs = [record.counts["cost"] for record in run.records if is_money(record.counts.get("cost"))]
+    if costs:
+        yield "cost", f"{sum(costs):,.2f}"
     yield "time", f"{sum(record.seconds for record in run.records):,.0f} s"
-
-
-def _flow(run: Run) -> Section:
-    """What was lost on the way and why, and what is there now."""
-    fallen = list_fallen(run.records)
-    sizes = [(name, f"{run.scan(name).select(pl.len()).collect().item():,}") for name in run.tables]
-    parts: list[Figure | Table] = [Table("Rows in the folder now", ("table", "rows"), list(sizes))]
-    if fallen:
-        bars = [(f"{each.table}: {each.reason.replace('_', ' ')}", each.rows) for each in fallen[:_MOST_BARS]]
-        svg = charts.draw_bars(pl.DataFrame(bars, ["what", "rows"], orient="row"), "what", "rows", "rows")
-        says = "Every row that was set aside or decided on, by where and why."
-        told = [(row.table, row.reason, f"{row.rows:,}", f"{row.share:.1%}", *meaning(row.reason)) for row in fallen]
-        heads = ("of", "reason", "rows", "share", "what it means", "what would change it")
-        parts = [figure("What fell where", svg, says), *parts, Table("Reasons", heads, list(told))]
-    return Section("Flow", tuple(parts))
 
 
 def _scores(run: Run) -> Section:
     """How the scores of positives, negatives and the others are spread."""
     if "candidates" not in run.tables:
         return Section("Scores")
-    binned = ((title, count_bins(run.scan("candidates"), column)) for column, title in _SCORES.items())
-    says = "Of the positives, the negatives, the candidates set aside and those that could have been chosen."
-    drawn = (
-        figure(title.capitalize(), charts.draw_distributions(bins, title), says) for title, bins in binned if len(bins)
-    )
+    ledger = run.scan("candidates").with_columns(outcome=OUTCOME)
+    says = "Of the positives, the negatives, the candidates set aside (ignored) and those that could be chosen (spare)."
+    drawn: list[Figure | Table] = []
+    for column, title in _SCORES.items():
+        log = column == "p_false_negative"
+        bins = count_bins(ledger, column, log=log)
+        if len(bins):
+            drawn.append(figure(title[:1].upper() + title[1:], charts.draw_distributions(bins, title, log=log), says))
     return Section("Scores", tuple(drawn))
-
-
-def _hardness(run: Run) -> Section:
-    """What other cuts of P(false negative) would give."""
-    name = "Leak against hardness"
-    points = (
-        trace_cuts(run.scan("candidates"), run.settings["mine"]["num_negatives"]) if _chosen(run) else pl.DataFrame()
-    )
-    if points.is_empty():
-        return Section(name)
-    rounded = points.with_columns(pl.col("leak", "log2_rank").round(4))
-    svg = charts.draw_curve(rounded, "log2_rank", "leak", ("log2 rank", "expected leak"))
-    says = (
-        "Share of the negatives that the model expects to be relevant, against how hard they are: the mean log2 of "
-        "their rank, smaller is harder. Each point is a cut of P(false negative)."
-    )
-    told = [(f"{cut:g}", f"{leak:.2%}", f"{rank:.2f}", f"{full:.1%}") for cut, leak, rank, full in points.iter_rows()]
-    heads = ("P at most", "expected leak", "log2 rank", "queries with all")
-    return Section(name, (figure("What another cut would give", svg, says), Table("In numbers", heads, list(told))))
 
 
 def _hubs(run: Run) -> Section:
@@ -117,13 +105,32 @@ def _hubs(run: Run) -> Section:
     counts = _chosen(run)
     if counts is None or not counts["hubs"]["most_used"]:
         return Section("Hubs")
-    uses = run.scan("candidates").filter(IS_NEGATIVE).group_by("doc_id").agg(uses=pl.len().clip(upper_bound=_MOST_USES))
-    spread = uses.group_by("uses").agg(documents=pl.len()).sort("uses").collect()
-    svg = charts.draw_columns(spread, "uses", "documents", (f"queries ({_MOST_USES}: or more)", "documents"))
-    says = f"Gini {counts['hubs']['gini']}: 0 where all documents serve alike, near 1 where few serve for all."
-    told = [(hub["doc_id"], f"{hub['queries']:,}") for hub in counts["hubs"]["most_used"]]
-    most = Table("Those that serve most", ("document", "queries"), list(told))
+    hubs = counts["hubs"]
+    uses = run.scan("candidates").filter(IS_NEGATIVE).group_by("doc_id").agg(uses=pl.len())
+    power = pl.col("uses").cast(pl.Float64).log(2).ceil().cast(pl.Int64).clip(upper_bound=_MOST_USES)
+    spread = uses.group_by(power=power).agg(documents=pl.len()).sort("power").collect()
+    rows = spread.select(pl.Series("uses", map(_doubling, spread["power"]), pl.String), "documents")
+    svg = charts.draw_columns(rows, "uses", "documents", ("queries that a document serves", "documents"))
+    says = (
+        f"{hubs['documents_used']:,} of {hubs['documents']:,} documents serve. Gini {hubs['gini']:.2f}: 0 where all "
+        f"serve alike, near 1 where few serve for all. The most used 1 % make up {hubs['share_of_top_1_percent']:.1%} "
+        "of the negatives."
+    )
+    ids = pl.DataFrame(hubs["most_used"])
+    held = run.scan("corpus").join(ids.lazy(), on="doc_id", how="semi").select("doc_id", "title", "text").collect()
+    texts = {
+        row[0]: shorten(" — ".join(filter(None, row[1:])), _MOST_TEXT, placeholder="…") for row in held.iter_rows()
+    }
+    told = [(f"{hub['queries']:,}", hub["doc_id"], texts.get(hub["doc_id"], "")) for hub in hubs["most_used"]]
+    most = Table("Those that serve most", ("queries", "document", "begins with"), list(told))
     return Section("Hubs", (figure("How many queries a document serves", svg, says), most))
+
+
+def _doubling(power: int) -> str:
+    """The numbers up to this power of 2 and above the one before: 1, 2, 3 and 4, 5 to 8."""
+    if power < 2:
+        return str(2**power)
+    return f"{2 ** (power - 1) + 1}+" if power == _MOST_USES else f"{2 ** (power - 1) + 1}–{2**power}"
 
 
 def _diversity(run: Run) -> Section:
@@ -132,49 +139,40 @@ def _diversity(run: Run) -> Section:
     queries = run.scan("queries").select("query", "slots").collect() if "queries" in run.tables else pl.DataFrame()
     if queries.is_empty():
         return Section(name)
-    found = measure_diversity(queries["query"].to_list())
+    found = measure_diversity(queries["query"])
     told = [
-        (
-            "compression ratio",
-            f"{found.compression:.2f}",
-            "size over size packed: more for texts that repeat",
-        ),
+        ("compression ratio", f"{found.compression:.2f}", "size over size packed: more for texts that repeat"),
         ("self-repetition", f"{found.self_repetition:.1%}", "runs of four words that more than one query has"),
-        ("repeats", f"{found.repeats:.1%}", "queries with the words of an earlier one"),
-        (
-            "Vendi score",
-            f"{found.vendi:,.0f} of {found.vendi_of:,}",
-            "unlike queries that a sample is worth",
-        ),
+        ("near-duplicates", f"{found.near_duplicates:.1%}", "queries that say what an earlier one says"),
+        ("Vendi score", f"{found.vendi:,.0f} of {found.vendi_of:,}", "unlike queries that a sample is worth"),
     ]
     words = pl.col("query").str.split(" ").list.len().clip(upper_bound=_MOST_WORDS)
     lengths = queries.select(words=words).group_by("words").agg(queries=pl.len()).sort("words")
     svg = charts.draw_columns(lengths, "words", "queries", (f"words ({_MOST_WORDS}: or more)", "queries"))
-    parts = (Table("Figures", ("figure", "value", "what it is"), list(told)), figure("Length of the queries", svg))
-    return Section(name, (*parts, *_slots(queries["slots"])))
+    says = (
+        "" if found.queries == len(queries) else f"Of {found.queries:,} of the {len(queries):,} queries, drawn evenly."
+    )
+    table = Table("Figures", ("figure", "value", "what it is"), list(told), says)
+    return Section(name, (table, figure("Length of the queries", svg), *_slots(queries["slots"])))
 
 
-def _slots(slots: pl.Series) -> Iterator[Figure]:
-    """How often the values of each slot were drawn; slots with a value for nearly every query are left out."""
-    for (name,), part in count_slots(slots).group_by("slot", maintain_order=True):
+def _slots(slots: pl.Series) -> Iterator[Figure | Table]:
+    """How evenly the values of each slot are used, and how often each, where they are few."""
+    counted = count_slots(slots)
+    coverage = []
+    for (name,), part in counted.group_by("slot", maintain_order=True):
+        shares = part["queries"].to_numpy() / part["queries"].sum()
+        evenness = float(-(shares * np.log(shares)).sum() / np.log(len(part))) if len(part) > 1 else 1.0
+        coverage.append((name, f"{len(part):,}", f"{part['queries'].sum():,}", f"{evenness:.2f}", f"{shares[0]:.1%}"))
+    if coverage:
+        heads = ("slot", "values", "queries", "evenness", "most frequent")
+        says = "Evenness: entropy of the values over the highest possible; 1 where all are used alike."
+        yield Table("Slots", heads, list(coverage), says)
+    for (name,), part in counted.group_by("slot", maintain_order=True):
         if 1 < len(part) <= _MOST_BARS:
-            yield figure(f"Slot {name}", charts.draw_bars(part, "value", "queries", "queries"))
+            yield figure(f"Slot {name}", charts.draw_bars(part, "value", "queries"))
 
 
-def _cost(run: Run) -> Section:
-    """What each stage took."""
-    parts = [Table("Time", ("stage", "seconds"), [(each.name, f"{each.seconds:,.1f}") for each in run.records])]
-    for record in run.records:
-        told = [
-            (name.replace("_", " "), f"{value:,}") for name, value in record.counts.items() if _is_cost(name, value)
-        ]
-        if told:
-            parts.append(Table(f"Spent by {record.name}", ("what", "amount"), list(told)))
-    return Section("Cost", tuple(parts))
-
-
-def _is_cost(name: str, value: object) -> bool:
-    return isinstance(value, int | float) and any(word in name for word in ("cost", "token", "request"))
-
-
-_SECTIONS: tuple[Callable[[Run], Section], ...] = (_flow, _scores, _hardness, _hubs, _diversity, _cost)
+_SECTIONS: tuple[Callable[[Run], Section], ...] = (
+    show_flow, _scores, show_hardness, _hubs, _diversity, show_probe, show_cost
+)  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from datagen import storage
+from datagen.generation.extractive.english import FUNCTION_WORDS
 from datagen.report.page.parts import Section
 from datagen.report.page.view import view_run
 from datagen.runs import Run
@@ -27,7 +30,7 @@ def write_page(path: Path, runs: Sequence[Run], more: Sequence[Section] = ()) ->
     Raises:
         StorageError: the disk refused.
     """
-    views = [view_run(run) for run in runs]
+    views = [view_run(run, len(runs)) for run in runs]
     for view, section in zip(views, more, strict=False):
         view.sections.append(section)
     loader = jinja2.PackageLoader("datagen", "report/page")
@@ -39,7 +42,7 @@ def write_page(path: Path, runs: Sequence[Run], more: Sequence[Section] = ()) ->
         version=__version__,
         style=_packaged("page.css"),
         script=_packaged("page.js"),
-        samples=_embed([{"name": view.name, "queries": view.samples} for view in views]),
+        samples=_pack({"runs": [view.samples for view in views], "plain": sorted(FUNCTION_WORDS)}),
     )
     storage.write_text(path, html)
 
@@ -48,7 +51,7 @@ def _packaged(name: str) -> Markup:
     return Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
 
 
-def _embed(values: object) -> Markup:
-    """JSON inside a script element: no text in it can end the element."""
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))  # noqa: S704 - escaped
+def _pack(values: object) -> str:
+    """JSON as the page's script reads it, packed: letters and digits, so that no text can end the element it is in."""
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return base64.b64encode(gzip.compress(text, 9, mtime=0)).decode("ascii")
