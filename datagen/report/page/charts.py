@@ -25,7 +25,7 @@ COLORS = {
 }
 """What becomes of a row or a candidate, and its colour."""
 
-_ONCE = alt.Data(values=[{}])
+_ONCE = alt.Data(values=[{}])  # type: ignore[no-untyped-call]
 """Data of a mark that stands there once, not once a row."""
 _COUNT = "datum.value < 10000 ? format(datum.value, ',') : format(datum.value, '~s')"
 _WORDS = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 11, "titleFontSize": 11}
