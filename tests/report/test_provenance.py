@@ -148,7 +148,7 @@ def test_written_and_judged_runs_tell_recipe_prompts_and_rates(tmp_path: Path) -
     )
     changed = ("decisions_changed", "negatives_removed", "cleared", "promoted", "positives_replaced", "no_valid_answer")
     judged = {name: 1 for name in changed} | {"answers": 10, "cost": 0.5, "judged_by_both": 9}
-    promised = {"promise": 0.02, "cut": 0.031, "certified": True, "confidence": 0.9, "confidence_reached": 0.93}
+    promised: dict[str, object] = {"promise": 0.02, "cut": 0.031, "certified": True, "confidence": 0.9, "confidence_reached": 0.93}
     promised |= {"estimate": 0.01, "low": 0.0, "high": 0.018, "interval": 0.9, "reranked": 1, "evidence": "labels"}
     promised |= {"negatives_judged": 90, "queries_judged": 30, "replays": 60, "negatives_effective": 80}
     promised |= {"log2_rank": 3.0, "gap": 1.5}
