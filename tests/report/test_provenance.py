@@ -130,6 +130,20 @@ def test_rows_from_elsewhere_are_said_to_be_unknown(run: Path, tmp_path: Path) -
     assert "Read from out; how that was made is not known here." in (written / "README.md").read_text(encoding="utf-8")
 
 
+CHANGED = ("decisions_changed", "negatives_removed", "cleared", "promoted", "positives_replaced", "no_valid_answer")
+JUDGED: dict[str, object] = {name: 1 for name in CHANGED} | {"answers": 10, "cost": 0.5, "judged_by_both": 9}
+PROMISED: dict[str, object] = {
+    "promise": 0.02,
+    "cut": 0.031,
+    "certified": True,
+    "confidence": 0.9,
+    "confidence_reached": 0.93,
+}
+PROMISED |= {"estimate": 0.01, "low": 0.0, "high": 0.018, "interval": 0.9, "reranked": 1, "evidence": "labels"}
+PROMISED |= {"negatives_judged": 90, "queries_judged": 30, "replays": 60, "negatives_effective": 80}
+PROMISED |= {"log2_rank": 3.0, "gap": 1.5}
+
+
 def _record(name: str, settings: dict[str, Any], counts: dict[str, Any]) -> StageRecord:  # Any: JSON
     return StageRecord(name, "f", settings, counts, 1.0)
 
@@ -146,20 +160,14 @@ def test_written_and_judged_runs_tell_recipe_prompts_and_rates(tmp_path: Path) -
             "denoise": {"promote_depth": 2},
         }
     )
-    changed = ("decisions_changed", "negatives_removed", "cleared", "promoted", "positives_replaced", "no_valid_answer")
-    judged = {name: 1 for name in changed} | {"answers": 10, "cost": 0.5, "judged_by_both": 9}
-    promised: dict[str, object] = {"promise": 0.02, "cut": 0.031, "certified": True, "confidence": 0.9, "confidence_reached": 0.93}
-    promised |= {"estimate": 0.01, "low": 0.0, "high": 0.018, "interval": 0.9, "reranked": 1, "evidence": "labels"}
-    promised |= {"negatives_judged": 90, "queries_judged": 30, "replays": 60, "negatives_effective": 80}
-    promised |= {"log2_rank": 3.0, "gap": 1.5}
     asked = {"asked": 10, "accepted": 8, "rejected_by_reason": {"copied": 2}}
     records = [
         _record("generate", {"prompts": "abc123"}, asked),
         _record("verify", {}, {"wanted_rank": 20}),
-        _record("calibrate", {}, promised),
+        _record("calibrate", {}, PROMISED),
         _record("mine", {}, {"index": {"index": "ivf", "recall": 0.97}}),
         _record("denoise", {}, {}),
-        _record("judge", {"prompts": "def456"}, {**judged, "kappa": 0.7, "kappa_low": 0.6, "kappa_high": 0.8}),
+        _record("judge", {"prompts": "def456"}, {**JUDGED, "kappa": 0.7, "kappa_low": 0.6, "kappa_high": 0.8}),
         _record("choose", {}, {}),
     ]
     told = describe_provenance(tmp_path, config, records, {})
