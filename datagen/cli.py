@@ -19,6 +19,7 @@ from datagen.cli_export import export_run
 from datagen.cli_inspect import inspect_run
 from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
 from datagen.cli_probe import probe_run
+from datagen.cli_push import push_folder
 from datagen.cli_report import write_report
 
 app = typer.Typer(
@@ -338,6 +339,7 @@ app.command("repair")(cli_audit.repair)
 app.command("report")(write_report)
 app.command("canary")(measure_canary)
 app.command("probe")(probe_run)
+app.command("push")(push_folder)
 
 
 @app.command("doctor")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.progress import BarColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from datagen.environment import secret_values
 from datagen.progress import Advance, Progress, SilentProgress
 from datagen.storage import guard_disk, make_folder
 
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0
 
-_SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-_SHORTEST_SECRET = 8
 _PLAIN_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -191,14 +189,9 @@ class _RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as text, its traceback included."""
         text = super().format(record)
-        for secret in _secrets():
+        for secret in secret_values():
             text = text.replace(secret, "***")
         return text
-
-
-def _secrets() -> list[str]:
-    named = (value for name, value in os.environ.items() if name.upper().endswith(_SECRET_NAMES))
-    return sorted((value for value in named if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
 @functools.cache

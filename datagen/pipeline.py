@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datagen.backends.made_with import tell_made_with
 from datagen.backends.protocols import Backends
 from datagen.backends.registry import Registry
 from datagen.config import STAGE_ORDER, RunConfig, StageName, fingerprint
@@ -99,7 +100,7 @@ def run(
         DatagenError: what is wrong and what to do; all finished work is kept.
     """
     backends = backends or Registry(config)
-    stages = _chain(config, until)
+    stages = stage_chain(config, until)
     with open_run(config.out, fresh=fresh) as folder, contextlib.closing(backends):
         prints = _plan(stages, config, backends, folder)
         if read_again:
@@ -116,6 +117,7 @@ def run(
                 _run_stage(stage, prints[stage.name], around)
                 folder.publish(_done(folder))
             folder.write_summary(config.model_dump(mode="json"), _done(folder))
+        folder.write_summary(config.model_dump(mode="json"), _done(folder), tell_made_with(config))
         write_report(folder, _done(folder), config)
         if config.page:
             try_page(folder.path)
@@ -123,7 +125,8 @@ def run(
     return RunResult(config.out, records)
 
 
-def _chain(config: RunConfig, until: StageName | None) -> list[Stage]:
+def stage_chain(config: RunConfig, until: StageName | None = None) -> list[Stage]:
+    """The stages that a run of these settings goes through, in order, up to and with `until`."""
     wanted = set(config.resolved_stages[: 1 + config.resolved_stages.index(until)] if until else config.resolved_stages)
     if not config.denoise.enabled:
         wanted.discard("denoise")

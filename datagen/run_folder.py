@@ -98,14 +98,20 @@ class RunFolder:
             if wanted.keys() != shown.keys() or not all(shown[key].samefile(path) for key, path in wanted.items()):
                 self._show(name, wanted)
 
-    def write_summary(self, config: Mapping[str, Any], stages: Sequence[str]) -> None:  # Any: JSON settings
-        """Write `run.json`: resolved settings, versions, and what each stage did."""
+    def write_summary(
+        self,
+        config: Mapping[str, Any],  # Any: JSON settings
+        stages: Sequence[str],
+        made_with: Mapping[str, Any] | None = None,  # Any: JSON texts
+    ) -> None:
+        """Write `run.json`: resolved settings, what each stage did, and packages and models once they are known."""
         records = [record for name in stages if (record := self.record(name))]
         summary = {
             "format": FORMAT_VERSION,
             "datagen": __version__,
             "settings": config,
             "stages": {record.name: dataclasses.asdict(record) for record in records},
+            **({"made_with": made_with} if made_with else {}),
         }
         storage.write_text(self.path / "run.json", json.dumps(summary, indent=1, default=str, ensure_ascii=False))
 

@@ -90,7 +90,8 @@ class Inspector:
         figures: Figures = {"doubles": count_doubles(material), "hubs": uneven}
         if tests is not None:
             found.append(find_by_words(material, tests, closure.near_query))
-            figures["against"] = {"queries": len(tests.queries), "positives": len(tests.positives)}
+            sets = [folder.resolve().name for folder in self.against]
+            figures["against"] = {"sets": sets, "queries": len(tests.queries), "positives": len(tests.positives)}
         if self.labels is not None:
             labelled, figures["labels"] = find_labelled(material, self.labels)
             found.append(labelled)

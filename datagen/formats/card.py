@@ -40,8 +40,8 @@ class Exported:
     lost: dict[str, int] = field(default_factory=dict)
 
 
-def describe_export(form: Format, options: ExportOptions, done: Exported, scores: str | None) -> str:
-    """The card as Markdown."""
+def describe_export(form: Format, options: ExportOptions, done: Exported, scores: str | None, provenance: str) -> str:
+    """The card as Markdown; `provenance` says how the rows came about."""
     configs = _configs(form, tuple(options.split))
     front = f"---\n{yaml.safe_dump(configs, sort_keys=False)}---\n" if configs else ""
     lines = [f"- {split}: {queries:,} queries" for split, queries in done.queries.items()]
@@ -51,7 +51,8 @@ def describe_export(form: Format, options: ExportOptions, done: Exported, scores
     return (
         f"{front}# {form.name}\n\nWritten by `datagen export` {__version__}: {form.description}.\n\n"
         f"To load it, with this folder for OUT:\n\n    {form.load}\n\n" + "\n".join(lines) + "\n\n"
-        f"Negatives of a query: {wanted}; of those short of that: {options.short}. Seed of the split: {options.seed}.\n"
+        f"Negatives of a query: {wanted}; of those short of that: {options.short}. Seed of the split: {options.seed}."
+        f"\n\n{provenance}"
     )
 
 

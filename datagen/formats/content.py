@@ -14,6 +14,7 @@ from datagen.documents import render_documents
 from datagen.errors import RunFolderError
 from datagen.formats.dataset import SIDES, Dataset
 from datagen.formats.shapes import fields_of, flatten
+from datagen.report.provenance import describe_run
 from datagen.run_folder import RunFolder
 
 ROWS_AT_ONCE = 4096
@@ -35,6 +36,9 @@ class Content(Protocol):
 
     def documents(self) -> Iterator[pl.DataFrame]:
         """Documents, at least all that the rows name: `doc_id`, `title`, `body` and `text`."""
+
+    def provenance(self) -> str:
+        """How they came about, as Markdown."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class RunContent:
             text = render_documents(frame, self.template)
             yield frame.select("doc_id", "title", body="text").with_columns(text=text)
 
+    def provenance(self) -> str:
+        """See `Content`: what the card of the run says."""
+        return describe_run(self.path)
+
 
 @dataclass(frozen=True)
 class DatasetContent:
@@ -92,6 +100,10 @@ class DatasetContent:
         title = pl.lit(None, pl.String).alias("title")
         every = pl.concat(named).unique("doc_id", keep="first", maintain_order=True)
         return every.select("doc_id", title, pl.col("text").alias("body"), "text").iter_slices(ROWS_AT_ONCE)
+
+    def provenance(self) -> str:
+        """See `Content`: of data from elsewhere nothing is known but its name."""
+        return f"Read from {self.dataset.path.name}; how that was made is not known here.\n"
 
 
 def open_run_content(run: Path, scores: Literal["teacher", "reranker"] | None) -> RunContent:

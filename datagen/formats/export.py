@@ -115,7 +115,8 @@ class _Export:
         files = [path for path in partial.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
         done = Exported(out, self.form.name, queries, rows, len(files), size, dict(fitting.counts))
-        storage.write_text(partial / CARD, describe_export(self.form, self.options, done, self.content.scores))
+        card = describe_export(self.form, self.options, done, self.content.scores, self.content.provenance())
+        storage.write_text(partial / CARD, card)
         storage.rename_folder(partial, out)
         return done
 

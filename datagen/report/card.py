@@ -6,13 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from datagen import shards, storage
 from datagen.config import RunConfig
-from datagen.report.judged import judge_line
 from datagen.report.knobs import meaning
-from datagen.report.promise import tell_promise
+from datagen.report.provenance import describe_provenance, make_environment
 from datagen.run_folder import RunFolder, StageRecord
 from datagen.tables import SCHEMAS
 from datagen.version import __version__
@@ -40,34 +37,46 @@ def write_report(folder: RunFolder, stages: Sequence[str], config: RunConfig) ->
         "origins": _origins(folder, stages),
     }
     storage.write_text(folder.path / "report.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    storage.write_text(folder.path / "README.md", _card(folder.path.name, records, tables, config, facts["origins"]))
+    made_with = (folder.summary() or {}).get("made_with", {})
+    provenance = describe_provenance(folder.path, config, records, made_with)
+    card = _card(folder.path.name, records, tables, config, facts["origins"], provenance)
+    storage.write_text(folder.path / "README.md", card)
 
 
-def _card(name: str, records: Sequence[StageRecord], tables: Sequence[str], config: RunConfig, origins: object) -> str:
-    loader = jinja2.PackageLoader("datagen", "report")
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False)
+def _card(
+    name: str,
+    records: Sequence[StageRecord],
+    tables: Sequence[str],
+    config: RunConfig,
+    origins: object,
+    provenance: str,
+) -> str:
     calibrated = next((record.counts for record in records if record.name == "calibrate"), None)
     ledger = next((record.counts for record in reversed(records) if "negatives" in record.counts), None)
-    return environment.get_template("card.md.j2").render(
-        name=name,
-        version=__version__,
-        records=[
-            {
-                "name": record.name,
-                "seconds": record.seconds,
-                "counts_line": _line(record.counts),
-                "adversarial": record.counts.get("adversarial", []),
-            }
-            for record in records
-        ],
-        tables=[*(name for name in tables if name == "train"), *(name for name in tables if name != "train")],
-        config=config,
-        ledger=ledger,
-        calibrated=calibrated,
-        promise=tell_promise(calibrated) if calibrated else "",
-        judged=[judge_line(record.counts) for record in records if "decisions_changed" in record.counts],
-        reasons=_reasons(ledger) if ledger else [],
-        origins=origins,
+    return (
+        make_environment()
+        .get_template("card.md.j2")
+        .render(
+            name=name,
+            version=__version__,
+            records=[
+                {
+                    "name": record.name,
+                    "seconds": record.seconds,
+                    "counts_line": _line(record.counts),
+                    "adversarial": record.counts.get("adversarial", []),
+                }
+                for record in records
+            ],
+            tables=[*(name for name in tables if name == "train"), *(name for name in tables if name != "train")],
+            config=config,
+            ledger=ledger,
+            calibrated=calibrated,
+            judged=any("decisions_changed" in record.counts for record in records),
+            reasons=_reasons(ledger) if ledger else [],
+            origins=origins,
+            provenance=provenance,
+        )
     )
 
 
