@@ -6,7 +6,7 @@
     generate   corpus, queries, pairs, tasks  the same with what is new    LLM
     embed      corpus, queries              (vectors, in the cache)        teacher
     verify     corpus, queries, pairs       queries, pairs, dropped        teacher vectors, index
-    calibrate  those, labels                calibration                    teacher vectors, index
+    calibrate  those, labels                calibration                    teacher vectors, index (the reranker)
     mine       those, dropped               candidates (the ledger), margins  teacher vectors, index
     denoise    ledger, corpus, queries      candidates, reranker scores    reranker
     judge      ledger, margins, corpus, queries  candidates, judgements, dropped  LLM

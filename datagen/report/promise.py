@@ -46,9 +46,9 @@ def _impression(counts: Mapping[str, Any]) -> str:  # Any: JSON counts
 def _witness(counts: Mapping[str, Any]) -> str:  # Any: JSON counts
     """What the reranker takes for relevant, how it errs, and what would be better."""
     rule = (
-        f" A candidate counts as wrong that {counts['reranker']} scores at least as high as the known positive at "
-        f"{counts['place']:.0%} of all, from the weakest. It sees {counts['positives_found']:.0%} of the known "
-        "positives so, which is reckoned with; what it takes for relevant by mistake, or overlooks otherwise, is not known."
+        f" A candidate counts as wrong that {counts['reranker']} scores at least as high as the known positive "
+        f"at {counts['place']:.0%} of all, from the weakest. So it sees {counts['positives_found']:.0%} of the known "
+        "ones, which is reckoned with; what it takes for relevant by mistake, or overlooks otherwise, is not known."
     )
     weak = (
         f" {counts['reranker']} here is the teacher's own model, a weak witness: it errs where the teacher errs. A "
