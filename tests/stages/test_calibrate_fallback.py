@@ -19,6 +19,7 @@ from datagen.errors import ConfigError, InputError
 from datagen.forecast import forecast_mining
 from datagen.mining import opening
 from datagen.report.promise import tell_promise
+from datagen.sources import load_labels
 from datagen.testing import OverlapReranker
 from datagen.tuning import tell_limits, tune
 from tests.support.tiny_bert import save_tiny_bert
@@ -181,13 +182,13 @@ def test_tune_takes_the_calibrated_cut_for_the_margin_of_the_run(seen: tuple[Pat
 
 def test_labels_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_topics(tmp_path)
-    real, read = opening.load_labels, []
+    read = []
 
     def load(named: str) -> pl.DataFrame:
         read.append(named)
-        return real(named)
+        return load_labels(named)
 
-    monkeypatch.setattr(opening, "load_labels", load)
+    monkeypatch.setattr("datagen.mining.opening.load_labels", load)
     labels = tmp_path / "labels.tsv"
     config = _configure(tmp_path, "run", "none", labels=str(labels), labels_complete=True)
     pipeline.run(config)
