@@ -1,11 +1,15 @@
 """Promised and measured rates of wrong labels, on judged sets.
 
     python -m benchmarks.promise --data FOLDER [FOLDER …] [--promise 0.05] [--judged-share 0.3] [--splits 1]
-                                 [--reranker maxsim] [--cache DIR]
+                                 [--evidence labels] [--reranker maxsim] [--cache DIR]
 
 Each FOLDER has the BEIR layout. Each query shows one of its positives. A share of the queries, drawn by a hash, is a
 user's labels file (complete); the run is told to keep the promise, and on the queries that were not judged it is
 counted how many negatives are hidden positives. One line a set and split.
+
+With `--evidence reranker` there are no labels: the reranker stands in for them, and the negatives of all queries are
+looked at. *certified* is then what the reranker sees. A second line tells of the same cut without the reranker after
+it, which is what *estimate* and *interval* speak of.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import argparse
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +45,7 @@ class Promised:
         cells = [
             self.name,
             f"{told['promise']:.3f}",
-            "yes" if told["certified"] else "no",
+            "yes" if told.get("seen", told["certified"]) else "no",
             f"{told['estimate']:.3f}",
             f"{told['low']:.3f} to {told['high']:.3f}",
             f"{leak.leak:.3f}",
@@ -61,6 +66,7 @@ def main() -> None:
     parser.add_argument("--confidence", type=float, default=0.9)
     parser.add_argument("--judged-share", type=float, default=0.3)
     parser.add_argument("--splits", type=int, default=1)
+    parser.add_argument("--evidence", choices=["labels", "reranker"], default="labels")
     parser.add_argument("--reranker", default="maxsim")
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
@@ -68,10 +74,33 @@ def main() -> None:
     for folder in arguments.data:
         judged = read_judged(folder)
         for split in range(arguments.splits):
-            print(_measure(judged, split, arguments).row, flush=True)
+            measure = _measure if arguments.evidence == "labels" else _measure_fallback
+            for found in measure(judged, split, arguments):
+                print(found.row, flush=True)
 
 
-def _measure(judged: JudgedSet, split: int, arguments: argparse.Namespace) -> Promised:
+def _measure_fallback(judged: JudgedSet, split: int, arguments: argparse.Namespace) -> Iterator[Promised]:
+    """With the reranker as the evidence, once as it is, and once with its cut alone."""
+    with tempfile.TemporaryDirectory() as name:
+        beir, out = Path(name) / "beir", Path(name) / "run"
+        write_hidden(judged, beir)
+        promise = {"max_false_negatives": arguments.promise, "confidence": arguments.confidence, "evidence": "reranker"}
+        shared = {"cache": arguments.cache or Path(name) / "cache", "seed": 42 + split}
+        config = mine_with_datagen(
+            beir, out, {**shared, "denoise": {"reranker": arguments.reranker}, "calibration": promise}
+        )
+        counts = _counts(out)
+        vectors = set_vectors(judged, config)
+        yield Promised(judged.name, counts, measure_leak(judged, read_negatives(out), vectors))
+        mine_with_datagen(beir, out, {**shared, "denoise": {"reranker": "none"}, "mine": {"margin": counts["cut"]}})
+        yield Promised(f"{judged.name}, cut alone", counts, measure_leak(judged, read_negatives(out), vectors))
+
+
+def _counts(run: Path) -> dict[str, Any]:  # Any: JSON counts
+    return dict(json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"]["calibrate"]["counts"])
+
+
+def _measure(judged: JudgedSet, split: int, arguments: argparse.Namespace) -> Iterator[Promised]:
     chosen = {query for query in judged.relevant if _hash(split, query) < arguments.judged_share}
     others = {query: found for query, found in judged.relevant.items() if query not in chosen}
     rest = JudgedSet(judged.name, judged.documents, judged.queries, others, judged.corpus_lines)
@@ -91,8 +120,8 @@ def _measure(judged: JudgedSet, split: int, arguments: argparse.Namespace) -> Pr
         cache = arguments.cache or Path(name) / "cache"
         settings = {"cache": cache, "denoise": {"reranker": arguments.reranker}, "calibration": promise}
         config = mine_with_datagen(beir, out, settings)
-        counts = json.loads((out / "run.json").read_text(encoding="utf-8"))["stages"]["calibrate"]["counts"]
-        return Promised(judged.name, counts, measure_leak(rest, read_negatives(out), set_vectors(judged, config)))
+        leak = measure_leak(rest, read_negatives(out), set_vectors(judged, config))
+        yield Promised(judged.name, _counts(out), leak)
 
 
 def _hash(split: int, query: str) -> float:

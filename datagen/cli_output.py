@@ -27,6 +27,8 @@ def print_forecast(forecast: Forecast) -> None:
     typer.echo(f"memory at the peak: about {decimal(forecast.memory)}")
     for stage in forecast.stages:
         typer.echo(f"{stage.stage:8} {stage.seconds:10,.0f} s {decimal(stage.disk):>12} on disk")
+    if forecast.cut:
+        typer.echo(forecast.cut)
     typer.echo(
         f"together {forecast.seconds:10,.0f} s {decimal(forecast.disk):>12}, from a trial on a few hundred texts"
     )

@@ -199,6 +199,11 @@ class DenoiseConfig(Settings):
         """Whether a reranker was named."""
         return self.reranker != "none"
 
+    @property
+    def is_own_model(self) -> bool:
+        """Whether the second scorer is the teacher's own model."""
+        return self.reranker == "maxsim"
+
 
 class ExportConfig(Settings):
     """How the training shards are written."""
@@ -264,7 +269,9 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
-    def _cut_from_one_place(self) -> Self:
+    def _promise_can_be_kept(self) -> Self:
+        if self.calibration.evidence == "reranker" and not self.denoise.enabled:
+            raise ValueError("calibration.evidence is 'reranker', but denoise.reranker is 'none': name a reranker")
         if self.calibration.enabled and (self.mine.margin_policy != "adaptive" or self.mine.margin is not None):
             raise ValueError(
                 "calibration.max_false_negatives chooses the cut of the margin policy 'adaptive' itself: leave "

@@ -20,6 +20,7 @@ from datagen.config import RunConfig
 from datagen.documents import iterate_documents
 from datagen.mining.planning import check_memory, predict_peak
 from datagen.progress import SilentProgress
+from datagen.report.promise import tell_promise
 from datagen.run_folder import RunFolder
 from datagen.scores import PairScores, Texts
 from datagen.store import hash_texts
@@ -65,6 +66,8 @@ class Forecast:
     memory: int
     """Bytes held at the peak."""
     stages: tuple[StageForecast, ...]
+    cut: str
+    """In words, where the promised rate of wrong labels puts the cut; "" where nothing is promised."""
 
     @property
     def seconds(self) -> float:
@@ -101,7 +104,19 @@ def forecast_mining(config: RunConfig, backends: Backends | None = None) -> Fore
     per_document = size.characters / (size.documents + size.queries) - TEXT_OVERHEAD
     exported = size.queries * (config.mine.wanted + 1) * per_document * _PACKED
     memory = predict_peak(config, size.documents, size.queries, dim)
-    return Forecast(size, pairs, memory, (*stages, StageForecast("export", 0.0, round(exported))))
+    stages.append(StageForecast("export", 0.0, round(exported)))
+    return Forecast(size, pairs, memory, tuple(stages), _tell_cut(config, backends))
+
+
+def _tell_cut(config: RunConfig, backends: Backends) -> str:
+    if not config.calibration.enabled:
+        return ""
+    found = pipeline.find_counts(config, backends, "calibrate")
+    if found is None:
+        return (
+            "the cut is found at run time, by the stage calibrate, whose time is not in this: it replays some queries"
+        )
+    return f"calibrated before: negatives up to P(false negative) {found['cut']}. {tell_promise(found)}"
 
 
 def _look(config: RunConfig, backends: Backends) -> tuple[Size, pl.Series, pl.Series]:

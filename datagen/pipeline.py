@@ -6,7 +6,7 @@
     generate   corpus, queries, pairs, tasks  the same with what is new    LLM
     embed      corpus, queries              (vectors, in the cache)        teacher
     verify     corpus, queries, pairs       queries, pairs, dropped        teacher vectors, index
-    calibrate  those, labels                calibration                    teacher vectors, index
+    calibrate  those, labels                calibration                    teacher vectors, index (the reranker)
     mine       those, dropped               candidates (the ledger), margins  teacher vectors, index
     denoise    ledger, corpus, queries      candidates, reranker scores    reranker
     judge      ledger, margins, corpus, queries  candidates, judgements, dropped  LLM
@@ -36,7 +36,7 @@ from datagen.errors import RunFolderError
 from datagen.generation.recipes.load import load_recipe
 from datagen.progress import Progress, SilentProgress
 from datagen.report.card import write_report
-from datagen.run_folder import RunFolder, StageRecord, open_run
+from datagen.run_folder import Counts, RunFolder, StageRecord, open_run
 from datagen.run_page import try_page
 from datagen.stages.base import Stage, Surroundings, Work
 from datagen.stages.brainstorm import Brainstorm
@@ -125,6 +125,13 @@ def run(
     return RunResult(config.out, records)
 
 
+def find_counts(config: RunConfig, backends: Backends, name: StageName) -> Counts | None:
+    """What a stage counted that a run of these settings would keep as it is; None where it would run."""
+    record = RunFolder(config.out).record(name)
+    wanted = _fingerprints(stage_chain(config), config, backends).get(name)
+    return record.counts if record and wanted and record.fingerprint == wanted[0] else None
+
+
 def stage_chain(config: RunConfig, until: StageName | None = None) -> list[Stage]:
     """The stages that a run of these settings goes through, in order, up to and with `until`."""
     wanted = set(config.resolved_stages[: 1 + config.resolved_stages.index(until)] if until else config.resolved_stages)
@@ -155,19 +162,30 @@ def _done(folder: RunFolder) -> list[str]:
     return [name for name in STAGE_ORDER if folder.record(name)]
 
 
-def _plan(stages: Sequence[Stage], config: RunConfig, backends: Backends, folder: RunFolder) -> dict[str, str]:
+def _plan(stages: Sequence[Stage], config: RunConfig, backends: Backends, folder: RunFolder) -> dict[StageName, str]:
     """The fingerprint of each stage; finished stages that it makes stale are forgotten, with a word why."""
-    prints: dict[str, str] = {}
-    for stage in stages:
-        settings = _settings(stage, config, backends)
-        prints[stage.name] = fingerprint(FORMAT_VERSION, stage.name, settings, list(prints.values()))
-        record = folder.record(stage.name)
-        if record and record.fingerprint != prints[stage.name]:
+    told = _fingerprints(stages, config, backends)
+    prints = {name: print_ for name, (print_, _) in told.items()}
+    for name, (print_, settings) in told.items():
+        record = folder.record(name)
+        if record and record.fingerprint != print_:
             _explain_redo(folder, record, settings)
-            folder.discard(STAGE_ORDER[STAGE_ORDER.index(stage.name) :])
+            folder.discard(STAGE_ORDER[STAGE_ORDER.index(name) :])
     last = STAGE_ORDER.index(stages[-1].name)
     folder.discard([name for name in STAGE_ORDER[:last] if name not in prints])
     return prints
+
+
+def _fingerprints(
+    stages: Sequence[Stage], config: RunConfig, backends: Backends
+) -> dict[StageName, tuple[str, dict[str, Any]]]:  # Any: JSON values
+    """The fingerprint of each stage, of its own settings and of all stages before it, and these settings."""
+    told: dict[StageName, tuple[str, dict[str, Any]]] = {}  # Any: JSON values
+    for stage in stages:
+        settings = _settings(stage, config, backends)
+        before = [print_ for print_, _ in told.values()]
+        told[stage.name] = fingerprint(FORMAT_VERSION, stage.name, settings, before), settings
+    return told
 
 
 def _settings(stage: Stage, config: RunConfig, backends: Backends) -> dict[str, Any]:  # Any: JSON values

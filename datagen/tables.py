@@ -130,8 +130,9 @@ CALIBRATION = pa.schema(
         _required("gap", _SCORE),
     ]
 )
-"""What replays of judged queries made negatives under some cut: whether each is relevant (null: not judged), the chance
-of that by a model that has not seen its query, its rank, and how far it scores below the positive, in spreads."""
+"""What replays of judged queries made negatives under some cut: whether each is relevant (null: not judged; where the
+reranker is the evidence, as it sees it), the chance of that by a model that has not seen its query, its rank, and how
+far it scores below the positive, in spreads."""
 
 DROPPED = pa.schema(
     [_required("stage", _TEXT), _required("key", _TEXT), _required("reason", _TEXT), _required("payload", _TEXT)]

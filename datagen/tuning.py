@@ -20,7 +20,7 @@ import polars as pl
 from datagen.config import RunConfig, build_config, merge
 from datagen.config_mine import DEFAULT_MARGINS, MineConfig
 from datagen.errors import ConfigError
-from datagen.mining.ledger_review import Marks, Review, open_review, read_settings
+from datagen.mining.ledger_review import Marks, Review, open_review, read_cut, read_settings
 from datagen.selection.arrays import Bool, Float64
 
 Overrides = Mapping[str, Any]  # Any: settings of `mine`, not yet validated
@@ -71,7 +71,8 @@ def tune(run: str | Path, grid: Iterable[Overrides] | None = None, labels: pl.Da
     chosen = default_grid(own.mine) if grid is None else grid
     configs = {_identity(config.mine): config for config in (own, *(_lay_over(own, each) for each in chosen))}
     marks = None if labels is None else review.mark(labels)
-    return pl.DataFrame([_measure(review, config, marks) for config in configs.values()], schema=_SCHEMA)
+    promised = read_cut(review.path) is not None
+    return pl.DataFrame([_measure(review, config, marks, promised) for config in configs.values()], schema=_SCHEMA)
 
 
 def default_grid(own: MineConfig) -> list[dict[str, Any]]:  # Any: settings not yet validated
@@ -97,14 +98,28 @@ def tell_limits(run: Path, rows: pl.DataFrame) -> list[str]:
     told = [
         (mine.choice.needs_vectors, "diversity and hubness look at vectors: all rows go without, row 1 too"),
         (any(mine.sources.quotas.values()), "quotas of sources stay as the run's own margin filled them"),
+        (
+            read_cut(run) is not None,
+            "the margin of the run is the cut that its promise called for, by a model fitted to what was judged: any "
+            "other margin promises nothing, and its command mines with the model that ships",
+        ),
         (unknown, "spread sets the documents nearest to a positive aside, which this run has not noted: not counted"),
     ]
     return [sentence for holds, sentence in told if holds]
 
 
-def tell_command(run: Path, own: MineConfig, row: MineConfig) -> str:
-    """The command that mines a run again with a row's settings in the place of its own."""
+def tell_command(run: Path, own: MineConfig, row: MineConfig, *, promised: bool = False) -> str:
+    """The command that mines a run again with a row's settings in the place of its own.
+
+    Args:
+        run: its folder.
+        own: its settings.
+        row: those of the row.
+        promised: whether the run's own margin keeps a promise, which ends where the row has another.
+    """
     words = ["datagen", "mine-negatives", "--run", str(run)]
+    if promised and (own.margin_policy, own.margin) != (row.margin_policy, row.margin):
+        words += _NO_PROMISE
     for name, option in _OPTIONS.items():
         old, new = (_value(mine, name) for mine in (own, row))
         if new != old or (name == "margin" and row.margin_policy != own.margin_policy):
@@ -132,6 +147,13 @@ _OPTIONS = {
 }
 """Each setting that a row may change with its option of `mine-negatives`; --set sets the others."""
 
+_NO_PROMISE = [
+    word
+    for setting in ("max_false_negatives=null", "labels=null", "labels_complete=false")
+    for word in ("--set", f"calibration.{setting}")
+]
+"""What a saved promise is taken back with: it goes with no margin of one's own."""
+
 _SCHEMA = {
     "own": pl.Boolean,
     "policy": pl.String,
@@ -152,8 +174,8 @@ _SCHEMA = {
 }
 
 
-def _measure(review: Review, config: RunConfig, marks: Marks | None) -> dict[str, object]:
-    """A row of `tune`."""
+def _measure(review: Review, config: RunConfig, marks: Marks | None, promised: bool) -> dict[str, object]:
+    """A row of `tune`; `promised` as for `tell_command`."""
     mine = config.mine
     chosen, eligible, deeper = review.decide(config)
     rows = review.ledger.rows[chosen]
@@ -178,7 +200,7 @@ def _measure(review: Review, config: RunConfig, marks: Marks | None) -> dict[str
         "unscored": _mean(~review.scored[chosen]) if review.reranked else None,
         "deeper": int((short & deeper).sum()),
         "leak": _mean(marks.relevant[chosen][marks.judged[chosen]]) if marks else None,
-        "command": tell_command(review.path, review.config.mine, mine),
+        "command": tell_command(review.path, review.config.mine, mine, promised=promised),
     }
 
 

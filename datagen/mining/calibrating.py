@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from datagen.config_calibration import CalibrationConfig
+from datagen.mining.judgements import RERANKER
 from datagen.mining.miner import Found
 from datagen.mining.opening import OpenMining
 from datagen.mining.replays import Replays
@@ -166,7 +167,7 @@ def calibrate(
         "evidence": traced.replays.source,
         "queries_judged": n_queries,
         "replays": len(traced.replays),
-        "negatives_judged": round(chosen.size),
+        "negatives_judged": round(chosen.size / traced.replays.found),
         "negatives_effective": round(chosen.size / effects.judged),
         **_lacking(verdict, n_queries),
         "refitted": int(model is not prior),
@@ -188,7 +189,12 @@ class _Tried:
 
 
 def _weights(traced: Traced) -> Float64:
-    """How much each candidate counts for the model: judged ones of the first ranks, each query's replays as one."""
+    """How much each candidate counts for the model: judged ones of the first ranks, each query's replays as one.
+
+    Nothing where the reranker has judged: a model that learned from it would only say what it says.
+    """
+    if traced.replays.source == RERANKER:
+        return np.zeros(len(traced.rows))
     times = np.bincount(traced.replays.queries)[traced.replays.queries]
     first = count_before(np.ones(len(traced.rows), bool), starts_of(traced.rows, len(traced.replays))) < FITTED
     return np.where(traced.judged() & first, 1 / times[traced.rows], 0.0)
@@ -200,7 +206,8 @@ def _try_cut(traced: Traced, chooser: Chooser, logits: Float64, odds: float) -> 
     negatives = traced.take(places)
     judged = negatives.judged()
     wrong = np.bincount(negatives.rows[judged & negatives.wrong()], minlength=n).astype(np.float64)
-    known = np.bincount(negatives.rows[judged], minlength=n).astype(np.float64)
+    known = np.bincount(negatives.rows[judged], minlength=n) * traced.replays.found  # so much is seen of what is wrong
+    wrong = np.minimum(wrong, known)
     filled = _coverage(traced, places[logits[places] <= odds], sum(chooser.rule.needs))
     return _Tried(odds, places, Emitted(traced.replays.queries, wrong, known), filled)
 

@@ -1,5 +1,7 @@
 """What somebody has judged of a run's queries and documents, as numbers: a user's labels, or the known positives.
 
+Where there is neither, `mining.witness` asks the reranker.
+
 Between the files and tables of a run and its replays (`mining.replays`). Whatever else judges gives a frame of the same
 columns: query_id, doc_id, relevance.
 """
@@ -17,7 +19,7 @@ from datagen.selection.closure import NO_PAIRS, Pairs
 
 log = logging.getLogger(__name__)
 
-KNOWN_POSITIVES, LABELS = "known positives", "labels"
+KNOWN_POSITIVES, LABELS, RERANKER = "known positives", "labels", "reranker"
 _PAIR = ["query_id", "doc_id"]
 
 

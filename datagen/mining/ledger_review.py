@@ -201,12 +201,25 @@ def open_review(run: Path) -> Review:
 
 
 def read_settings(run: Path) -> RunConfig:
-    """The settings of a run.
+    """The settings of a run; where a rate was promised, with the cut that was found for it in its place.
 
     Raises:
         RunFolderError: the folder holds none.
     """
-    return build_config({**RunFolder(run).read_summary()["settings"], "out": run})
+    values = {**RunFolder(run).read_summary()["settings"], "out": run}
+    cut = read_cut(run)
+    found = {} if cut is None else {"mine": {**values["mine"], "margin": cut}, "calibration": {}}
+    return build_config({**values, **found})
+
+
+def read_cut(run: Path) -> float | None:
+    """The cut that the stage `calibrate` of a run found; None where nothing was promised.
+
+    Raises:
+        RunFolderError: the folder is not that of a run.
+    """
+    record = RunFolder(run).read_summary()["stages"].get("calibrate")
+    return None if record is None else float(record["counts"]["cut"])
 
 
 def _ledger(candidates: pl.DataFrame, rows: Int64) -> Ledger:

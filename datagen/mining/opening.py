@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -204,7 +204,7 @@ def doubted_pairs(view: RunView) -> pl.DataFrame:
 def read_labels(view: RunView) -> pl.DataFrame | None:
     """The labels that the settings name: query_id, doc_id and relevance of documents that the run has kept."""
     named = view.config.calibration.labels
-    return None if named is None else place_labels(load_labels(named), view.read("dropped"))
+    return None if named is None else place_labels(_load_labels(named), view.read("dropped"))
 
 
 def mining_settings(config: MineConfig, unused: Collection[str] = ()) -> dict[str, Any]:  # Any: JSON settings
@@ -216,7 +216,19 @@ def mining_settings(config: MineConfig, unused: Collection[str] = ()) -> dict[st
 def labels_fingerprint(config: RunConfig) -> str | None:
     """What the labels hold; None without any."""
     named = config.calibration.labels
-    return None if named is None else fingerprint(load_labels(named).rows())
+    return None if named is None else fingerprint(_load_labels(named).rows())
+
+
+def _load_labels(named: str) -> pl.DataFrame:
+    """Labels, read once as long as their files stay as they are: a run asks for them again and again."""
+    place = Path(named).expanduser()
+    seen = [(str(file), file.stat()) for file in sorted([place, *place.rglob("*")]) if file.is_file()]
+    return _load_unchanged(named, tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in seen))
+
+
+@lru_cache(maxsize=4)
+def _load_unchanged(named: str, files: tuple[tuple[str, int, int], ...]) -> pl.DataFrame:
+    return load_labels(named)
 
 
 def _open_words(view: RunView, queries: pl.Series, n_documents: int) -> WordVectors:

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from datagen.backends.protocols import Int64
-from datagen.mining.judgements import KNOWN_POSITIVES, Judgements
-from datagen.selection.arrays import Bool, Lists, index_in_row, starts_of
+from datagen.mining.judgements import KNOWN_POSITIVES, RERANKER, Judgements
+from datagen.selection.arrays import Bool, Lists, index_in_row, sample_rows, starts_of
 from datagen.selection.closure import Pairs
 
 _PAIR = ("query_id", "doc_id")
@@ -33,6 +33,8 @@ class Replays:
     """Documents with a label; None: all others are not relevant."""
     source: str
     """Who has judged."""
+    found: float = 1.0
+    """Share of the relevant documents that who has judged sees, above 0, at most 1."""
 
     def __len__(self) -> int:
         """How many replays there are."""
@@ -85,6 +87,21 @@ def plan_replays(judged: Judgements, known: Pairs, n_queries: int, seed: int, dr
     relevant = Lists.from_pairs(rows, place.values, len(queries))
     listed = None if judged.complete else _listed(judged, known, n_queries).take(queries)
     return Replays(queries, shown, relevant, listed, judged.source)
+
+
+def sample_replays(known: Pairs, n_queries: int, seed: int, most: int) -> Replays:
+    """Replays of some queries just as they are in the run, of which nobody has judged anything yet.
+
+    Args:
+        known: the known positives of the run.
+        n_queries: of the run.
+        seed: of the draw.
+        most: queries at most, each with a known positive.
+    """
+    named = np.unique(known[0])
+    queries = named[sample_rows(len(named), most, seed)]
+    shown = Lists.from_pairs(*known, n_queries).take(queries)
+    return Replays(queries, shown, shown, shown, RERANKER)
 
 
 def sibling_pairs(replays: Replays, families: Int64, known: Pairs) -> Pairs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +14,9 @@ from datagen.config import build_config
 from datagen.errors import ConfigError, InputError
 from datagen.mining.calibrating import GRID
 from datagen.report.promise import tell_promise
+from tests.support.topics import JUDGED, N_QUERIES, write_topics
 
 HASHING = "datagen.testing:HashingTeacher"
-N_TOPICS, PER_TOPIC, N_QUERIES = 8, 12, 64
-JUDGED = range(N_QUERIES // 2)
-
-
-def _words(topic: int, seed: int, n: int, shared: int) -> str:
-    draw = random.Random(seed)
-    own = [f"topic{topic}word{draw.randrange(12)}" for _ in range(n)]
-    return " ".join([*own, *(f"common{draw.randrange(300)}" for _ in range(shared))])
-
-
-def _document(topic: int, number: int) -> str:
-    return f"d{topic}-{number}"
-
-
-def _write_set(folder: Path) -> dict[str, set[str]]:
-    """A corpus of topics, half of whose documents are relevant to a query; those of each query."""
-    documents = [
-        {"_id": _document(t, i), "text": _words(t, 100 * t + i, 10, 8)}
-        for t in range(N_TOPICS)
-        for i in range(PER_TOPIC)
-    ]
-    filler = [{"_id": f"f{i}", "text": _words(1000 + i, i, 6, 10)} for i in range(150)]
-    pl.DataFrame(documents + filler).write_ndjson(folder / "corpus.jsonl")
-    queries = [{"_id": f"q{q}", "text": _words(q % N_TOPICS, 9000 + q, 6, 1)} for q in range(N_QUERIES)]
-    pl.DataFrame(queries).write_ndjson(folder / "queries.jsonl")
-    relevant = {
-        f"q{q}": {_document(q % N_TOPICS, i) for i in range(q // N_TOPICS % 2, PER_TOPIC, 2)} for q in range(N_QUERIES)
-    }
-    (folder / "qrels").mkdir()
-    shown = "".join(f"{query}\t{min(found)}\t1\n" for query, found in relevant.items())
-    (folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + shown, encoding="utf-8")
-    lines = [f"q{q}\t{document}\t1\n" for q in JUDGED for document in sorted(relevant[f"q{q}"])]
-    (folder / "labels.tsv").write_text("query-id\tcorpus-id\tlabel\n" + "".join(lines), encoding="utf-8")
-    return relevant
 
 
 def _mine(
@@ -76,7 +42,7 @@ def _labels(folder: Path) -> dict[str, Any]:  # Any: settings
 @pytest.fixture(scope="module")
 def mined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, set[str]], dict[str, Any]]:  # Any: JSON
     folder = tmp_path_factory.mktemp("calibrated")
-    relevant = _write_set(folder)
+    relevant = write_topics(folder)
     return folder, relevant, _mine(folder, **_labels(folder))
 
 
@@ -154,7 +120,7 @@ def test_a_second_run_keeps_the_stage_until_labels_change(
 
 
 def test_without_labels_hidden_known_positives_serve_and_without_those_nothing_does(tmp_path: Path) -> None:
-    relevant = _write_set(tmp_path)
+    relevant = write_topics(tmp_path)
     with pytest.raises(InputError, match="cannot be kept without judgements, and no query has two known positives"):
         _mine(tmp_path)
     lines = [f"{query}\t{document}\t1\n" for query, found in relevant.items() for document in sorted(found)[:4]]
