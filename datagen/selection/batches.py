@@ -99,7 +99,8 @@ def pack_rows(excludes: Bool, size: int, least: int) -> tuple[list[Int64], Int64
 
 
 def _fill(fits: Bool, is_left: Bool, size: int) -> Int64:
-    is_open, batch = is_left.copy(), []
+    is_open = is_left.copy()
+    batch: list[int] = []
     while len(batch) < size and is_open.any():
         batch.append(int(is_open.argmax()))
         is_open &= fits[batch[-1]]
