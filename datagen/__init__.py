@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from datagen.version import __version__
 
 if TYPE_CHECKING:
-    from datagen.api import generate, load_run, mine
+    from datagen.api import batch_sampler, generate, load_run, mine
 
-__all__ = ["__version__", "generate", "load_run", "mine"]
+__all__ = ["__version__", "batch_sampler", "generate", "load_run", "mine"]
 
 
 def __getattr__(name: str) -> object:

@@ -6,9 +6,9 @@ Input is what the commands take, or a frame: anything that polars reads as one (
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
@@ -20,7 +20,10 @@ from datagen.errors import ConfigError
 from datagen.runs import Run, load_run
 from datagen.storage import replacing
 
-__all__ = ["generate", "load_run", "mine"]
+if TYPE_CHECKING:
+    from datagen.backends.batch_sampler_st import PlannedBatches
+
+__all__ = ["batch_sampler", "generate", "load_run", "mine"]
 
 Rows: TypeAlias = Any  # Any: a path, a dataset id, or whatever polars makes a frame of
 Section: TypeAlias = Any  # Any: a value, or a section of settings as in YAML, not yet validated
@@ -92,6 +95,28 @@ def generate(
     """
     given = _given(out, {"corpus": corpus, "beir": beir, "pairs": pairs}, settings)
     return _run(build_config({"stages": GENERATE_STAGES, **given}), fresh=fresh, quiet=quiet)
+
+
+def batch_sampler(*batches: Iterable[int]) -> Callable[..., PlannedBatches]:
+    """The `batch_sampler` with which a trainer of sentence-transformers reads the batches of an export.
+
+        rows = load_dataset("parquet", data_dir="exports/mine", split="train")
+        SentenceTransformerTrainingArguments(..., batch_sampler=datagen.batch_sampler(rows["batch"]))
+
+    The order of the batches is another in each epoch. The trainer must be given the rows without the column `batch`,
+    which it would train on as a text.
+
+    Args:
+        batches: the column `batch` of the rows that are trained on, and of those evaluated on where there are some;
+            they are told apart by their lengths.
+
+    Raises:
+        ConfigError: two columns are of the same length; later, from the trainer: its rows are not those, or its batch
+            size is smaller than that of the export.
+    """
+    from datagen.backends.batch_sampler_st import make_sampler
+
+    return make_sampler([list(column) for column in batches])
 
 
 def _run(config: RunConfig, *, fresh: bool, quiet: bool) -> Run:

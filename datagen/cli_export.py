@@ -50,8 +50,13 @@ def export_run(
         str | None,
         _option("--query-template", "TEXT", "Such as 'Instruct: {instruction}\\nQuery: {query}'.", "{query}"),
     ] = None,
+    batches: Annotated[
+        str | None,
+        _option("--batches", "KIND", "Rows in batches of one cluster (topic) and source, or of one source.", "none"),
+    ] = None,
+    batch_size: Annotated[int | None, _option("--batch-size", "N", "Rows of a batch.", "32")] = None,
     rows_per_shard: Annotated[int | None, _option("--rows-per-shard", "N", "Rows in one file.", "100000")] = None,
-    seed: Annotated[int | None, _option("--seed", "N", "Seed of the split.", "42")] = None,
+    seed: Annotated[int | None, _option("--seed", "N", "Seed of the split and of the batches.", "42")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace an earlier export.")] = False,
     quiet: options.Quiet = False,
     listed: Annotated[
@@ -61,6 +66,7 @@ def export_run(
     """Write the training data of a run in the format of a framework, some rows at a time."""
     with speaking(quiet, log_file=None):
         from datagen import formats
+        from datagen.batching import open_batcher
         from datagen.console import make_progress
 
         chosen = formats.read_options(
@@ -72,7 +78,10 @@ def export_run(
             seed=seed,
             query_template=None if query_template is None else query_template.replace("\\n", "\n"),
         )
-        done = formats.export_run(run, format_, out, chosen, fresh=fresh, progress=make_progress(quiet))
+        batched = formats.read_batch_options(batches=batches, batch_size=batch_size, seed=seed)
+        progress = make_progress(quiet)
+        batcher = open_batcher(run, batched, progress) if batched else None
+        done = formats.export_run(run, format_, out, chosen, fresh=fresh, progress=progress, batcher=batcher)
         if not quiet:
             _print_export(done)
 
@@ -87,4 +96,6 @@ def _print_export(done: Exported) -> None:
     typer.echo(f"queries: {split}; {done.rows:,} rows, {done.files:,} files, {decimal(done.bytes)} in {done.path}")
     for what, number in done.lost.items():
         typer.echo(f"{number:,} {explain_lost(what)}")
+    for name, made in done.batches.items():
+        typer.echo(f"{name}: {made}, numbered in the column batch")
     typer.echo(f"\nTo load it:  {FORMATS[done.format].load.replace('OUT', str(done.path))}")

@@ -37,7 +37,7 @@ def run(pairs: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_the_public_names_stay() -> None:
-    assert set(datagen.__all__) == {"__version__", "generate", "load_run", "mine"}
+    assert set(datagen.__all__) == {"__version__", "batch_sampler", "generate", "load_run", "mine"}
     assert set(datagen.__all__) <= set(dir(datagen))
     assert list(inspect.signature(datagen.mine).parameters) == [
         "out", "beir", "corpus", "queries", "qrels", "pairs", "run", "fresh", "quiet", "settings",

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import yaml
 
 from datagen.formats.catalog import Format, Table
+from datagen.selection.arrays import Int64
 from datagen.version import __version__
 
 if TYPE_CHECKING:
-    from datagen.formats.options import ExportOptions
+    from datagen.formats.options import BatchOptions, ExportOptions
 
 CARD = "README.md"
 _MEANINGS = {
@@ -25,10 +27,35 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True)
+class Batches:
+    """The batches of one split."""
+
+    kind: str
+    size: int
+    full: int
+    short: int
+    """Batches at the end that are not full."""
+    rows_in_short: int
+
+    def __str__(self) -> str:
+        """Their numbers as a person reads them."""
+        rest = f" and {self.short:,} short ones with {self.rows_in_short:,} rows" if self.short else ""
+        return f"{self.full:,} batches of {self.size} by {self.kind}{rest}"
+
+
+def count_batches(numbers: Int64, options: BatchOptions) -> Batches:
+    """The batches of rows with these numbers."""
+    sizes = np.bincount(numbers)
+    short = sizes[sizes < options.batch_size]
+    return Batches(options.batches, options.batch_size, len(sizes) - len(short), len(short), int(short.sum()))
+
+
+@dataclass(frozen=True)
 class Exported:
     """What was written.
 
     `queries` counts the queries of each split, `lost` by reason what was left out or changed to fit the format.
+    `batches` has the batches of each split where the rows stand in batches.
     """
 
     path: Path
@@ -38,6 +65,7 @@ class Exported:
     files: int
     bytes: int
     lost: dict[str, int] = field(default_factory=dict)
+    batches: dict[str, Batches] = field(default_factory=dict)
 
 
 def describe_export(form: Format, options: ExportOptions, done: Exported, scores: str | None, provenance: str) -> str:
@@ -47,6 +75,7 @@ def describe_export(form: Format, options: ExportOptions, done: Exported, scores
     lines = [f"- {split}: {queries:,} queries" for split, queries in done.queries.items()]
     lines += [f"- {number:,} {_MEANINGS.get(what, what)}" for what, number in done.lost.items()]
     lines += [f"- scores: {scores}"] if scores else []
+    lines += [f"- {split}: {batches}, numbered in the column batch" for split, batches in done.batches.items()]
     wanted = "all" if options.num_negatives is None else options.num_negatives
     return (
         f"{front}# {form.name}\n\nWritten by `datagen export` {__version__}: {form.description}.\n\n"

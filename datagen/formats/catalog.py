@@ -14,6 +14,7 @@ from datagen.formats.files import Look
 from datagen.selection.arrays import Int64, UInt64
 
 Scores: TypeAlias = Literal["none", "optional", "required"]
+Unit: TypeAlias = Literal["positive", "pair"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,10 @@ class Format:
 
     `load` is the line that loads it with its framework, OUT being the folder. `negatives`: no row may be without.
     `fixed`: each row has the same number of them. `numbered`: documents and queries are named by their places.
-    `instructions`: has a place for them. `whole`: tables of documents hold the whole corpus, not only what rows name.
-    `finish` adds files that describe the others, given the folder, where it will stand, and the names of the splits.
+    `unit`: what a row is, where rows can stand in batches that a trainer reads as they are: a positive of a query, or a
+    pair of a positive and a negative. `instructions`: has a place for them. `whole`: tables of documents hold the whole
+    corpus, not only what rows name. `finish` adds files that describe the others, given the folder, where it will
+    stand, and the names of the splits.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Format:
     fixed: bool = False
     scores: Scores = "none"
     numbered: bool = False
+    unit: Unit | None = None
     whole: bool = False
     instructions: bool = False
     finish: Callable[[Path, Path, tuple[str, ...]], None] | None = None

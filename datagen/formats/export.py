@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,18 +16,19 @@ import polars as pl
 
 from datagen import storage
 from datagen.errors import ConfigError, StorageError
-from datagen.formats.card import CARD, Exported, describe_export
+from datagen.formats.card import CARD, Batches, Exported, count_batches, describe_export
 from datagen.formats.catalog import Facts, Format, Numbers, Table
 from datagen.formats.content import Content, DatasetContent, open_run_content
 from datagen.formats.dataset import SIDES, Dataset
 from datagen.formats.fit import Fitting
 from datagen.formats.options import ExportOptions
-from datagen.formats.reading import find_format
+from datagen.formats.ordering import BATCH, Batcher, cut_into_units, keep_rows, sort_by_batch
+from datagen.formats.reading import FORMATS, find_format
 from datagen.formats.split import assign_splits
 from datagen.formats.survey import Survey, survey_content
 from datagen.formats.writing import TableWriter
-from datagen.progress import Progress, SilentProgress
-from datagen.selection.arrays import UInt64
+from datagen.progress import Advance, Progress, SilentProgress
+from datagen.selection.arrays import Int64, UInt64
 
 _PLACES = ("{query}", "{instruction}")
 
@@ -42,6 +43,7 @@ def export_run(
     *,
     fresh: bool = False,
     progress: Progress | None = None,
+    batcher: Batcher | None = None,
 ) -> Exported:
     """Write the training data of a run in a format; the same run and options give the same bytes.
 
@@ -52,6 +54,7 @@ def export_run(
         options: see `ExportOptions`; its defaults when None.
         fresh: replace an earlier export in `out`.
         progress: told how far it is.
+        batcher: puts the rows into batches, see `datagen.batching`; they stay in the order of the run when None.
 
     Raises:
         ConfigError: there is no such format, or the options do not fit it.
@@ -62,7 +65,12 @@ def export_run(
     options = options or ExportOptions()
     form = find_format(format)
     content = open_run_content(run, _scores_of(form, options))
-    return _Export(form, options, content, progress or SilentProgress()).write(out, fresh=fresh)
+    if batcher is not None and form.unit is None:
+        having = ", ".join(name for name, other in FORMATS.items() if other.unit)
+        raise ConfigError(
+            f"rows of the format {format!r} cannot stand in batches: leave out --batches, or take {having}"
+        )
+    return _Export(form, options, content, progress or SilentProgress(), batcher).write(out, fresh=fresh)
 
 
 def write_dataset(
@@ -95,6 +103,7 @@ class _Export:
     options: ExportOptions
     content: Content
     progress: Progress
+    batcher: Batcher | None = None
 
     def write(self, out: Path, *, fresh: bool) -> Exported:
         """Write all into a folder beside `out`, which takes its name when it is whole."""
@@ -108,13 +117,15 @@ class _Export:
         facts = Facts(self.content.scores, seen.instructed)
         facts = replace(facts, numbers=self._write_documents(partial, facts, seen.named))
         fitting = self._fitting(seen)
-        queries, rows = self._write_rows(partial, facts, seen, fitting)
+        counts = self._write_rows(partial, facts, seen, fitting)
         if self.form.finish is not None:
             self.form.finish(partial, out, tuple(self.options.split))
         self._tell_instructions(seen)
         files = [path for path in partial.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
-        done = Exported(out, self.form.name, queries, rows, len(files), size, dict(fitting.counts))
+        done = Exported(
+            out, self.form.name, counts.queries, counts.rows, len(files), size, dict(fitting.counts), counts.batches
+        )
         card = describe_export(self.form, self.options, done, self.content.scores, self.content.provenance())
         storage.write_text(partial / CARD, card)
         storage.rename_folder(partial, out)
@@ -145,14 +156,14 @@ class _Export:
                     ids.append(frame["doc_id"].hash().to_numpy())
         return Numbers.of(np.concatenate(ids)) if ids else None
 
-    def _write_rows(self, folder: Path, facts: Facts, seen: Survey, fitting: Fitting) -> tuple[dict[str, int], int]:
-        """The tables of rows; the number of queries in each split, and of rows in the first table."""
+    def _write_rows(self, folder: Path, facts: Facts, seen: Survey, fitting: Fitting) -> _Counts:
+        """The tables of rows."""
         splits = list(self.options.split)
         places = None if seen.groups is None else assign_splits(seen.groups, self.options.split, self.options.seed)
         tables = [
             table for table in self.form.tables if table.of == "rows" and (facts.scored or not table.needs_scores)
         ]
-        queries, start = dict.fromkeys(splits, 0), 0
+        counts = _Counts(dict.fromkeys(splits, 0))
         with ExitStack() as stack, self.progress.step("export", seen.queries, "queries") as advance:
             writers = {}
             for table, split in ((table, split) for table in tables for split in splits):
@@ -160,17 +171,44 @@ class _Export:
                     writers[table, split] = stack.enter_context(self._writer(folder, table, split))
                 else:
                     writers[table, split] = writers[table, splits[0]]
-            for frame in _read_ahead(self.content.rows()):
-                for split, part in _divide(frame, splits, None if places is None else places[start:]):
-                    fitted = self._with_queries(fitting.fit(part), sum(queries.values()))
-                    queries[split] += len(fitted)
-                    for table in tables:
-                        writers[table, split].write(table.shape(fitted, facts))
-                start += len(frame)
-                advance(len(frame))
-        return queries, sum(
-            {id(writers[tables[0], split]): writers[tables[0], split].rows for split in splits}.values()
-        )
+            parts = self._fit_rows(fitting, splits, places, counts, advance)
+            number = 0
+            for place, fitted in self._in_batches(parts, counts, folder / ".batches"):
+                named = self._with_queries(fitted, number)
+                number += len(named)
+                for table in tables:
+                    writers[table, splits[place]].write(_shape(table, named, facts))
+        counts.rows = sum({id(writers[tables[0], split]): writers[tables[0], split].rows for split in splits}.values())
+        return counts
+
+    def _fit_rows(
+        self, fitting: Fitting, splits: list[str], places: Int64 | None, counts: _Counts, advance: Advance
+    ) -> Iterator[tuple[int, pl.DataFrame]]:
+        """The rows that fit, with the number of their split."""
+        start = 0
+        for frame in _read_ahead(self.content.rows()):
+            for place, part in _divide(frame, len(splits), None if places is None else places[start:]):
+                fitted = fitting.fit(part)
+                counts.queries[splits[place]] += len(fitted)
+                yield place, fitted
+            start += len(frame)
+            advance(len(frame))
+
+    def _in_batches(
+        self, parts: Iterator[tuple[int, pl.DataFrame]], counts: _Counts, folder: Path
+    ) -> Iterator[tuple[int, pl.DataFrame]]:
+        """The rows batch by batch where batches are asked for."""
+        if self.batcher is None or self.form.unit is None:
+            yield from parts
+            return
+        unit, kept = self.form.unit, folder / "rows.arrow"
+        storage.make_folder(folder)
+        units = ((place, cut_into_units(rows, unit)) for place, rows in parts)
+        numbers = self.batcher.number(keep_rows(units, kept))
+        for place, split in enumerate(self.options.split):
+            counts.batches[split] = count_batches(numbers[1][numbers[0] == place], self.batcher.options)
+        yield from sort_by_batch(kept, *numbers)
+        storage.remove_folder(folder)
 
     def _writer(self, folder: Path, table: Table, split: str) -> TableWriter:
         return TableWriter(folder, table, split, self.options.rows_per_shard)
@@ -196,13 +234,27 @@ class _Export:
             )
 
 
-def _divide(frame: pl.DataFrame, splits: list[str], places: np.ndarray | None) -> Iterator[tuple[str, pl.DataFrame]]:
+@dataclass
+class _Counts:
+    """What was written."""
+
+    queries: dict[str, int]
+    rows: int = 0
+    batches: dict[str, Batches] = field(default_factory=dict)
+
+
+def _shape(table: Table, rows: pl.DataFrame, facts: Facts) -> pl.DataFrame:
+    shaped = table.shape(rows, facts)
+    return shaped.with_columns(rows[BATCH]) if BATCH in rows.columns else shaped
+
+
+def _divide(frame: pl.DataFrame, splits: int, places: Int64 | None) -> Iterator[tuple[int, pl.DataFrame]]:
     if places is None:
-        yield splits[0], frame
+        yield 0, frame
         return
     own = places[: len(frame)]
-    for place, split in enumerate(splits):
-        yield split, frame.filter(pl.Series(own == place))
+    for place in range(splits):
+        yield place, frame.filter(pl.Series(own == place))
 
 
 def _read_ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -10,6 +10,7 @@ from datagen.config_errors import explain_wrong
 from datagen.errors import ConfigError
 from datagen.settings import Settings
 
+BatchKind: TypeAlias = Literal["cluster", "source"]
 Short: TypeAlias = Literal["pad", "drop", "error"]
 _QUERY = "{query}"
 
@@ -41,6 +42,32 @@ class ExportOptions(Settings):
         if _QUERY not in self.query_template:
             raise ValueError(f"--query-template {self.query_template!r} must hold {_QUERY}")
         return self
+
+
+class BatchOptions(Settings):
+    """How rows are put into batches."""
+
+    batches: BatchKind = Field(
+        default="cluster", description="what the rows of a batch have in common: a topic of one source, or the source"
+    )
+    batch_size: int = Field(default=32, ge=2, description="rows of a batch")
+    seed: int = Field(default=42, ge=0, description="seed of topics and of the order")
+
+
+def read_batch_options(**given: object) -> BatchOptions | None:
+    """Options of which those that are None have their defaults; None where no batches are asked for.
+
+    Raises:
+        ConfigError: one is out of range, or there is a size and no batches.
+    """
+    if given.get("batches") is None:
+        if given.get("batch_size") is not None:
+            raise ConfigError("--batch-size is for batches: add --batches cluster or --batches source")
+        return None
+    try:
+        return BatchOptions.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as exc:
+        raise explain_wrong(exc, BatchOptions) from exc
 
 
 def read_options(**given: object) -> ExportOptions:

@@ -14,6 +14,7 @@ import polars as pl
 from datagen.formats.catalog import Facts, Format, Table
 from datagen.formats.dataset import build_rows, explode_lists, no_documents
 from datagen.formats.files import Look, find_tables, iterate_table
+from datagen.formats.ordering import without_batches
 from datagen.formats.shapes import flatten, triples_of, with_all_documents
 
 _LABELS = ("label", "labels", "score", "scores")
@@ -82,7 +83,7 @@ def _from_0_to_1(facts: Facts) -> pl.Expr:
 
 
 def _read(path: Path) -> Iterator[pl.DataFrame]:
-    for frame in iterate_table(find_tables(path)):
+    for frame in map(without_batches, iterate_table(find_tables(path))):
         yield _read_lists(frame) if _is_labeled_list(frame) else _read_columns(frame)
 
 
@@ -145,13 +146,14 @@ def _is_labeled_list(frame: pl.DataFrame) -> bool:
 
 def _count_texts(look: Look) -> int:
     """How many columns of texts there are, when there is nothing else but a label at the end; else 0."""
-    texts = [name for name in look.first.columns if name not in _LABELS]
-    is_text = [look.first.schema[name] == pl.String for name in texts]
-    return len(texts) if all(is_text) and len(look.first.columns) - len(texts) <= 1 else 0
+    first = without_batches(look.first)
+    texts = [name for name in first.columns if name not in _LABELS]
+    is_text = [first.schema[name] == pl.String for name in texts]
+    return len(texts) if all(is_text) and len(first.columns) - len(texts) <= 1 else 0
 
 
 def _is_pair(look: Look) -> bool:
-    return _count_texts(look) == 2 == len(look.columns)
+    return _count_texts(look) == 2 == len(without_batches(look.first).columns)
 
 
 def _is_triplet(look: Look) -> bool:
@@ -178,6 +180,7 @@ FORMATS = (
         tables=(Table(_PARQUET, functools.partial(_shape_tuples, anchor="query")),),
         read=_read,
         matches=_is_query_tuple,
+        unit="positive",
         fixed=True,
     ),
     Format(
@@ -187,6 +190,7 @@ FORMATS = (
         tables=(Table(_PARQUET, _shape_pairs),),
         read=_read,
         matches=_is_pair,
+        unit="positive",
         negatives=False,
     ),
     Format(
@@ -197,6 +201,7 @@ FORMATS = (
         tables=(Table(_PARQUET, _shape_triplets),),
         read=_read,
         matches=_is_triplet,
+        unit="pair",
         scores="optional",
     ),
     Format(
@@ -207,6 +212,7 @@ FORMATS = (
         tables=(Table(_PARQUET, _shape_tuples),),
         read=_read,
         matches=_is_tuple,
+        unit="positive",
         fixed=True,
         scores="optional",
     ),

@@ -62,6 +62,25 @@ class NearTexts:
         return out
 
 
+def copies_among(signatures: Signatures, least: float) -> Bool:
+    """Which of some texts are near-copies of each other, (n, n).
+
+    Args:
+        signatures: of the texts, (n, width).
+        least: Jaccard index from which two texts are near-copies, 0.5 to 1.
+    """
+    n, width = signatures.shape
+    alike = np.zeros((n, n), np.int8)
+    for values in signatures.T[:_FIRST]:
+        alike += values[:, None] == values
+    left, right = np.nonzero(alike >= min(_FIRST, width) * least - _ROOM)
+    out = np.zeros((n, n), bool)
+    for part in np.split(np.arange(len(left)), range(_PAIRS, len(left), _PAIRS)):
+        pairs = left[part], right[part]
+        out[pairs] = _agreement(signatures, signatures, *pairs) >= least * width
+    return out
+
+
 def _agreement(left: Signatures, right: Signatures, rows: Int64, columns: Int64) -> Int64:
     """How many values of each pair of signatures agree, (n_pairs,)."""
     same = np.ascontiguousarray(left)[rows] == np.ascontiguousarray(right)[columns]
