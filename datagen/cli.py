@@ -298,7 +298,7 @@ def mine_negatives(
 
 
 @app.command("tune")
-def tunerun_config(
+def tune_margin(
     run: options.RunArgument,
     margin_policy: options.Policies = None,
     margin: options.Margins = None,
