@@ -33,10 +33,10 @@ from datagen.audit.findings import (
 )
 from datagen.auditing import AuditRequest, audit_dataset, repair_dataset
 from datagen.config import build_config
-from datagen.config_audit import AuditConfig
 from datagen.errors import ConfigError
 from datagen.formats import FORMATS, ROWS, Dataset, read_dataset, write_dataset
 from datagen.progress import SilentProgress
+from datagen.settings.audit import AuditConfig
 
 NEGATIVES, FIRST, LAST = 5, 10, 60
 FALSE_SHARE, COPY_SHARE, CONTAMINATED = 0.05, 0.02, 50

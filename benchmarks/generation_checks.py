@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.planted import NONE, Row, foreign_rows, plant_faults, read_rows
-from datagen.config_novelty import NoveltySettings
 from datagen.generation.novelty.gate import Novelty
 from datagen.generation.recipes.checks import Check
+from datagen.settings.novelty import NoveltySettings
 
 CHECKS = (
     Check(reason="copies_passage", field="query", longest_copy=0.8),

@@ -22,8 +22,8 @@ from benchmarks.judged import JudgedSet, measure_leak, read_judged, shown_positi
 from benchmarks.ours import mine_with_datagen, read_negatives, set_vectors
 from datagen import shards
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config_generate import GenerateConfig
 from datagen.generation.slots import uniform
+from datagen.settings.generate import GenerateConfig
 
 _SET, _ERRORS = "DATAGEN_BENCHMARK_SET", "DATAGEN_BENCHMARK_ERRORS"
 

@@ -17,7 +17,7 @@ from benchmarks.judged import JudgedSet, Leak, measure_leak, read_judged, write_
 from benchmarks.ours import mine_with_datagen, read_negatives, set_vectors
 from benchmarks.peers import mine_with_sentence_transformers
 from datagen.backends.models import find_model
-from datagen.cli_options import read_sources
+from datagen.commands.options import read_sources
 
 TEACHER = "packaged:all-MiniLM-L6-v2"
 

@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from datagen.config_novelty import NoveltySettings
 from datagen.generation.extractive.english import FUNCTION_WORDS
 from datagen.generation.novelty.collapse import CollapseWatch
 from datagen.generation.novelty.gate import Novelty
+from datagen.settings.novelty import NoveltySettings
 
 Edit = Callable[[list[str], random.Random, list[str]], list[str]]
 GROUP = 64

@@ -22,9 +22,9 @@ from benchmarks.judged import read_lines
 from datagen import pipeline
 from datagen.backends.models import find_model
 from datagen.config import build_config, merge
-from datagen.config_probe import DEFAULT_BASELINES, ProbeConfig, build_probe_config
 from datagen.console import make_progress, setup_logging
 from datagen.probe.loop import probe
+from datagen.settings.probe import DEFAULT_BASELINES, ProbeConfig, build_probe_config
 
 MODEL = "packaged:all-MiniLM-L6-v2"
 STATIC = "static"

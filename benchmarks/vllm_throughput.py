@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datagen.backends.protocols import LLMRequest, Sampling
-from datagen.config_generate import LLMConfig
+from datagen.settings.generate import LLMConfig
 from tests.support.tiny_llama import ENDLESS, Size, save_tiny_llama
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from datagen.audit.inspect import Audit, Inspector
 from datagen.audit.repair import Repaired, count_changes, repair
 from datagen.backends.registry import Registry
 from datagen.config import build_config
-from datagen.config_audit import AuditSettings, build_audit_settings
 from datagen.errors import ConfigError, InputError, StorageError, unknown_choice
 from datagen.formats import Dataset, detect_format, read_dataset, write_dataset
 from datagen.formats.reading import find_format
 from datagen.progress import Progress
+from datagen.settings.audit import AuditSettings, build_audit_settings
 from datagen.sources import load_labels
 from datagen.storage import replacing, write_text
 

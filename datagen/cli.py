@@ -1,6 +1,6 @@
 """The command line: parse, call, print; nothing else.
 
-The options are those of `cli_options.py`. Nothing heavy is imported before a command runs: `--help` answers at once.
+The options are those of `commands/options.py`. Nothing heavy is imported before a command runs: `--help` is quick.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from typing import Annotated
 
 import typer
 
-from datagen import cli_audit
-from datagen import cli_judge_options as judge_options
-from datagen import cli_options as options
-from datagen.cli_base import read_times, run_config, speaking
-from datagen.cli_canary import measure_canary
-from datagen.cli_export import export_run
-from datagen.cli_inspect import inspect_run
-from datagen.cli_output import print_diagnosis, print_forecast, print_tuning
-from datagen.cli_probe import probe_run
-from datagen.cli_push import push_folder
-from datagen.cli_report import write_report
+from datagen.commands import judge_options, options
+from datagen.commands.audit import audit, repair
+from datagen.commands.base import read_times, run_config, speaking
+from datagen.commands.canary import measure_canary
+from datagen.commands.export import export_run
+from datagen.commands.inspect import inspect_run
+from datagen.commands.output import print_diagnosis, print_forecast, print_tuning
+from datagen.commands.probe import probe_run
+from datagen.commands.push import push_folder
+from datagen.commands.report import write_report
 
 app = typer.Typer(
     name="datagen", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -199,8 +198,8 @@ def retry(
 ) -> None:
     """Ask the rows again that ended with a reason; all other rows keep their answers."""
     with speaking(quiet, log_file):
-        from datagen.config_generate import RetryRule
         from datagen.earlier_runs import read_earlier
+        from datagen.settings.generate import RetryRule
 
         config = read_earlier(run, options.read_given(ctx))
         rule = RetryRule(reason=reason, max_tokens=read_times(longer))
@@ -334,8 +333,8 @@ def tune_margin(
 
 app.command("inspect")(inspect_run)
 app.command("export")(export_run)
-app.command("audit")(cli_audit.audit)
-app.command("repair")(cli_audit.repair)
+app.command("audit")(audit)
+app.command("repair")(repair)
 app.command("report")(write_report)
 app.command("canary")(measure_canary)
 app.command("probe")(probe_run)

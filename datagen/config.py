@@ -16,18 +16,18 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from datagen.config_calibration import CalibrationConfig
-from datagen.config_chunk import ChunkConfig
-from datagen.config_errors import explain_wrong
-from datagen.config_generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
-from datagen.config_input import InputConfig
-from datagen.config_judge import JudgeConfig
-from datagen.config_mine import MineConfig
-from datagen.config_rerank import LLMRerankerConfig
-from datagen.config_sources import SOURCES
 from datagen.errors import ConfigError
 from datagen.memory import Size
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
+from datagen.settings.calibration import CalibrationConfig
+from datagen.settings.chunk import ChunkConfig
+from datagen.settings.generate import EXTRACTIVE, BrainstormConfig, GenerateConfig, LLMConfig
+from datagen.settings.input import InputConfig
+from datagen.settings.judge import JudgeConfig
+from datagen.settings.mine import MineConfig
+from datagen.settings.rerank import LLMRerankerConfig
+from datagen.settings.sources import SOURCES
+from datagen.settings.wrong import explain_wrong
 
 StageName = Literal[
     "clean", "brainstorm", "generate", "embed", "verify", "calibrate", "mine", "denoise", "judge", "choose", "export"

@@ -10,7 +10,6 @@ import polars as pl
 
 from datagen import shards
 from datagen.config import RunConfig, build_config
-from datagen.config_generate import EXTRACTIVE
 from datagen.errors import InputError
 from datagen.generation.conversation import Turn, as_text
 from datagen.generation.offers import Offers
@@ -22,6 +21,7 @@ from datagen.generation.runtime.journal import open_journal
 from datagen.generation.session import Session, Settings
 from datagen.generation.tasks import read_tasks
 from datagen.run_folder import RunFolder
+from datagen.settings.generate import EXTRACTIVE
 
 _KEYS = {"queries": "query_id", "pairs": "query_id", "dropped": "key", "generations": "row_id"}
 _SHOWN = {"dropped": ["stage", "reason", "payload"], "pairs": ["doc_id", "relevance", "source"]}

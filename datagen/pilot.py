@@ -15,7 +15,6 @@ from datagen import pipeline
 from datagen.backends.protocols import Backends
 from datagen.backends.registry import Registry
 from datagen.config import RunConfig, StageName
-from datagen.config_generate import EXTRACTIVE
 from datagen.errors import ConfigError
 from datagen.generation.conversation import as_text
 from datagen.generation.offers import Offers
@@ -28,6 +27,7 @@ from datagen.generation.session import Session, Settings
 from datagen.generation.tasks import read_tasks
 from datagen.nearest import open_nearest
 from datagen.run_folder import open_run
+from datagen.settings.generate import EXTRACTIVE
 
 PILOT_ROWS = 20
 SHOWN_PROMPTS = 3

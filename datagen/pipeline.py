@@ -31,13 +31,13 @@ from datagen.backends.made_with import tell_made_with
 from datagen.backends.protocols import Backends
 from datagen.backends.registry import Registry
 from datagen.config import STAGE_ORDER, RunConfig, StageName, fingerprint
-from datagen.config_generate import EXTRACTIVE
 from datagen.errors import RunFolderError
 from datagen.generation.recipes.load import load_recipe
 from datagen.progress import Progress, SilentProgress
 from datagen.report.card import write_report
 from datagen.run_folder import Counts, RunFolder, StageRecord, open_run
 from datagen.run_page import try_page
+from datagen.settings.generate import EXTRACTIVE
 from datagen.stages.base import Stage, Surroundings, Work
 from datagen.stages.brainstorm import Brainstorm
 from datagen.stages.calibrate import Calibrate

@@ -18,10 +18,10 @@ import numpy as np
 import polars as pl
 
 from datagen.config import RunConfig, build_config, merge
-from datagen.config_mine import DEFAULT_MARGINS, MineConfig
 from datagen.errors import ConfigError
 from datagen.mining.ledger_review import Marks, Review, open_review, read_cut, read_settings
 from datagen.selection.arrays import Bool, Float64
+from datagen.settings.mine import DEFAULT_MARGINS, MineConfig
 
 Overrides = Mapping[str, Any]  # Any: settings of `mine`, not yet validated
 

@@ -16,9 +16,9 @@ from datagen.backends.models import find_model
 from datagen.backends.tokens import load_token_counter
 from datagen.chunking import Chunker, PairPointer, check_ids
 from datagen.chunking.html import html_to_markdown
-from datagen.config_chunk import ChunkConfig
 from datagen.errors import InputError
 from datagen.generation.sentences import sentence_starts, split_sentences
+from datagen.settings.chunk import ChunkConfig
 from datagen.tables import CORPUS
 
 HANGS_AFTER_SECONDS = 120

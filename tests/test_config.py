@@ -16,8 +16,8 @@ from datagen.config import (
     load_config,
     merge,
 )
-from datagen.config_mine import DEFAULT_MARGINS, MineConfig
 from datagen.errors import ConfigError
+from datagen.settings.mine import DEFAULT_MARGINS, MineConfig
 
 Values = dict[str, Any]  # Any: settings not yet validated
 

@@ -18,10 +18,10 @@ import pytest
 
 from datagen import pipeline, shards
 from datagen.config import GENERATE_STAGES, RunConfig, build_config
-from datagen.config_generate import RetryRule
 from datagen.errors import BackendError, ConfigError, DatagenError
 from datagen.lineage import explain_row
 from datagen.pilot import ask_pilot, describe_pilot
+from datagen.settings.generate import RetryRule
 from tests.support.llm_server import Server, start_server
 
 PLAIN = """

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from datagen.config_generate import RetryRule
 from datagen.errors import BackendError, ConfigError
 from datagen.lineage import explain_row
 from datagen.report.knobs import MEANINGS
+from datagen.settings.generate import RetryRule
 from tests.support.llm_server import Server, start_server
 from tests.support.step_runs import NUM, VERDICT, StepRuns, Values
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import polars as pl
 import pytest
 
-from datagen.config_input import InputConfig
 from datagen.odd_texts import LEAST_TEXTS, find_odd
+from datagen.settings.input import InputConfig
 from tests.support.inputs import load
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -12,12 +12,12 @@ import yaml
 from jinja2 import meta
 
 from datagen.backends.protocols import LLMReply
-from datagen.config_judge import JudgeConfig
 from datagen.generation.outcome import Source
 from datagen.generation.reading.ladder import read_answer
 from datagen.generation.recipes.format import IN_WORDS
 from datagen.generation.recipes.load import Recipe, list_recipes, load_recipe, shipped_prompts
 from datagen.judging.questions import Question, Questioner
+from datagen.settings.judge import JudgeConfig
 
 PROMPTS = shipped_prompts()
 NAMES = sorted(list_recipes())

@@ -11,11 +11,11 @@ import pytest
 
 from datagen import shards
 from datagen.backends.protocols import Float32, Int64
-from datagen.config_mine import MineConfig
 from datagen.mining import refresh
 from datagen.mining.refresh import EarlierLedger, Refresh, RefreshPlan
 from datagen.progress import SilentProgress
 from datagen.selection.arrays import Lists
+from datagen.settings.mine import MineConfig
 
 N_QUERIES, N_DOCUMENTS, DEPTH = 20, 60, 5
 QUERY_IDS = pl.Series([f"q{n}" for n in range(N_QUERIES)])

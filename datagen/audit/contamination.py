@@ -15,12 +15,12 @@ import polars as pl
 
 from datagen.audit.findings import NEAR_TEST_QUERY, TEST_PASSAGE, TEST_QUERY, report_rows, report_uses
 from datagen.audit.material import Material
-from datagen.config_input import InputConfig
 from datagen.documents import render_documents
 from datagen.errors import InputError
 from datagen.mining.near_queries import join_near_queries
 from datagen.mining.near_texts import hash_shingles, parts_by_size
 from datagen.selection.arrays import Int64, robust_spread, sample_rows
+from datagen.settings.input import InputConfig
 from datagen.sources import load_input, load_labels
 from datagen.vectors import TextVectors
 

@@ -9,12 +9,12 @@ import polars as pl
 
 from datagen.audit.findings import NEAR_TEXT, POSITIVE_TEXT, SIBLING_POSITIVE, report_uses
 from datagen.audit.material import NEGATIVE, POSITIVE, Material, pairs_of
-from datagen.config_closure import ClosureConfig
 from datagen.mining.near_queries import join_near_queries
 from datagen.mining.near_texts import open_signatures
 from datagen.progress import Progress
 from datagen.selection.arrays import Bool, Int64, Lists
 from datagen.selection.near import NearTexts
+from datagen.settings.closure import ClosureConfig
 
 
 def find_copies(material: Material, config: ClosureConfig, cache: Path, progress: Progress) -> pl.DataFrame:

@@ -23,11 +23,11 @@ from datagen.audit.rerank import find_by_reranker
 from datagen.audit.teaching import Teaching, open_teaching
 from datagen.backends.protocols import Backends
 from datagen.config import RunConfig, VerifyConfig
-from datagen.config_audit import AuditConfig
 from datagen.errors import InputError
 from datagen.mining.words import open_words
 from datagen.progress import Progress
 from datagen.selection.doubt import load_doubt_model
+from datagen.settings.audit import AuditConfig
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from datagen.audit.findings import CERTAIN, KNOWN_POSITIVE
 from datagen.audit.material import LISTS, NEGATIVE, POSITIVE
-from datagen.config_audit import RepairConfig
+from datagen.settings.audit import RepairConfig
 
 DROPPED_QUERY = "dropped_query"
 DROPPED_POSITIVE = "dropped_positive"

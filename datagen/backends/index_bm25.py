@@ -17,8 +17,8 @@ import polars as pl
 
 from datagen.backends.protocols import Float32, Int64
 from datagen.config import fingerprint
-from datagen.config_sources import LexicalConfig, StopWords
 from datagen.progress import Progress
+from datagen.settings.sources import LexicalConfig, StopWords
 from datagen.storage import guard_disk, make_folder, remove_folder, rename_folder
 from datagen.store import hash_texts
 

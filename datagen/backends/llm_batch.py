@@ -32,9 +32,9 @@ from datagen.backends.openai_batches import GoneError, Provider, Result, TooLarg
 from datagen.backends.openai_gatherer import BatchLimits, Gatherer, Line
 from datagen.backends.openai_http import Connection, adapt, find_dialect
 from datagen.backends.protocols import LLMReply, LLMRequest, Notes
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ThrottledError
 from datagen.generation.runtime.journal import request_key
+from datagen.settings.generate import LLMConfig
 
 BATCH_NOTE, FILE_NOTE = "batch", "batch-file"
 """Notes on batches by their id, and on files whose batch may or may not have been made, by their mark."""

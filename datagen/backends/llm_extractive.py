@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config_generate import GenerateConfig
 from datagen.generation.extractive.parsing import format_reply
 from datagen.generation.extractive.writers import WRITERS, Choice, Passage
 from datagen.generation.words import WordStatistics, count_words
+from datagen.settings.generate import GenerateConfig
 
 _PASSAGES_KEPT = 4096
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datagen.backends.openai_api import Answer, Dialect, Endpoint, encode_body, open_endpoint, read_answer
 from datagen.backends.openai_http import Connection, adapt, find_dialect
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config_generate import LLMConfig
+from datagen.settings.generate import LLMConfig
 
 
 class OpenAIChat:

@@ -19,9 +19,9 @@ from datagen.backends.engine_guard import EngineGuard, start_guard
 from datagen.backends.engine_log import EngineLog, open_engine_log
 from datagen.backends.models import find_model
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling, Usage
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, BackendMissingError, ConfigError, ModelLoadError, ThrottledError, first_line
 from datagen.json_text import drop_limits
+from datagen.settings.generate import LLMConfig
 
 # Read by vLLM when it is imported: no statistics to its makers, nothing on standard output, and no fork of a process
 # in which other libraries have threads.

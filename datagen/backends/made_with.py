@@ -15,8 +15,8 @@ import yaml
 
 from datagen.backends.models import PACKAGED, find_here, hash_model, hash_user_class, is_user_class
 from datagen.config import RunConfig
-from datagen.config_generate import EXTRACTIVE
 from datagen.errors import ConfigError
+from datagen.settings.generate import EXTRACTIVE
 
 _PACKAGES = (
     *("numpy", "polars", "pyarrow", "torch", "transformers", "sentence-transformers", "faiss-cpu", "bm25s", "scipy"),

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ConfigError, ThrottledError
 from datagen.json_text import drop_limits, dump_json
+from datagen.settings.generate import LLMConfig
 
 if TYPE_CHECKING:
     from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming as Body

@@ -19,8 +19,8 @@ import openai
 from openai.types import Batch
 
 from datagen.backends.openai_api import NO_CREDIT, Answer, Endpoint, read_answer, shorten
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError
+from datagen.settings.generate import LLMConfig
 
 T = TypeVar("T")
 Result: TypeAlias = dict[str, Any]  # Any: one line of a result file

@@ -40,11 +40,11 @@ from datagen.backends.protocols import (
     VectorSource,
 )
 from datagen.config import DenoiseConfig, RunConfig, StageName, TeacherConfig, fingerprint
-from datagen.config_generate import EXTRACTIVE
-from datagen.config_sources import BM25
 from datagen.errors import BackendMissingError, ConfigError, unknown_choice
 from datagen.generation.runtime import loop
 from datagen.progress import Progress
+from datagen.settings.generate import EXTRACTIVE
+from datagen.settings.sources import BM25
 
 log = logging.getLogger(__name__)
 

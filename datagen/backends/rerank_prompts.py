@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from datagen.config_rerank import LLMRerankerConfig
 from datagen.errors import ConfigError, ModelLoadError
 from datagen.generation.recipes.templates import ENDING, Templates, defused
+from datagen.settings.rerank import LLMRerankerConfig
 
 _VARIABLES = frozenset({"instruction", "query", "document"})
 _SHIPPED = Path(__file__).parent.parent / "data" / "rerank"

@@ -25,8 +25,8 @@ from datagen.backends.st_batches import prompt_of
 from datagen.backends.st_model import load_st_model
 from datagen.backends.teacher_st import SentenceTransformerTeacher
 from datagen.config import TeacherConfig
-from datagen.config_probe import ProbeConfig
 from datagen.progress import Advance
+from datagen.settings.probe import ProbeConfig
 
 _WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; then it falls to 0."""

@@ -11,8 +11,8 @@ import polars as pl
 
 from datagen import shards
 from datagen.canary.plants import EDITS, PARAPHRASED, Known, Plant
-from datagen.config_input import InputConfig
 from datagen.errors import InputError
+from datagen.settings.input import InputConfig
 from datagen.storage import link_file, make_folder, remove_folder
 
 MARK = "canary:"

@@ -30,11 +30,11 @@ from datagen.canary.measure import (
 from datagen.canary.planting import MARK, Tables, make_plants, paraphrase_wanted, sample_positives, write_planted
 from datagen.canary.plants import ALTERED, KIND_MEANINGS
 from datagen.config import GENERATE_STAGES, MINE_STAGES, RunConfig
-from datagen.config_chunk import ChunkConfig
-from datagen.config_generate import EXTRACTIVE
-from datagen.config_input import InputConfig
 from datagen.progress import Progress
 from datagen.run_folder import RunFolder
+from datagen.settings.chunk import ChunkConfig
+from datagen.settings.generate import EXTRACTIVE
+from datagen.settings.input import InputConfig
 
 SAMPLE = 400
 REPORT = "canary.json"

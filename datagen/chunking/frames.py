@@ -18,8 +18,8 @@ from datagen.chunking.html import IS_HTML, html_to_markdown
 from datagen.chunking.layout import Section, find_sections
 from datagen.chunking.packing import Packer, Passage
 from datagen.chunking.tokens import WordTokens
-from datagen.config_chunk import ChunkConfig
 from datagen.errors import InputError, some_of
+from datagen.settings.chunk import ChunkConfig
 
 MARK = "#"
 _LETTERS_AT_ONCE = 4_000_000

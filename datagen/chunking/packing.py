@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from datagen.chunking.layout import Section, Unit
 from datagen.chunking.tokens import WordTokens
-from datagen.config_chunk import ChunkConfig
+from datagen.settings.chunk import ChunkConfig
 
 PATH_JOINT = " > "
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 
-from datagen.config_input import InputConfig
 from datagen.errors import InputError
 from datagen.formats.catalog import Facts, Format, Table
 from datagen.formats.dataset import SIDES, add_texts, build_rows, explode_lists
@@ -21,6 +20,7 @@ from datagen.formats.shapes import (
     triples_of,
     with_all_documents,
 )
+from datagen.settings.input import InputConfig
 from datagen.sources import load_input, load_labels
 
 _RETRIEVER = "datagen"

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, ValidationError, model_validator
 
-from datagen.config_errors import explain_wrong
 from datagen.errors import ConfigError
-from datagen.settings import Settings
+from datagen.settings.base import Settings
+from datagen.settings.wrong import explain_wrong
 
 BatchKind: TypeAlias = Literal["cluster", "source"]
 Short: TypeAlias = Literal["pad", "drop", "error"]

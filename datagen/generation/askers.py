@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from datagen.backends.protocols import LLM, NoteTaker, Steady
-from datagen.config_generate import GenerateConfig, LLMConfig
 from datagen.generation.conversation import Generator
 from datagen.generation.runtime.asking import Ask, Asker, JournalOnly
 from datagen.generation.runtime.flow import Flow
 from datagen.generation.runtime.journal import Journal
 from datagen.generation.runtime.prices import load_prices
 from datagen.generation.runtime.spending import Spending
+from datagen.settings.generate import GenerateConfig, LLMConfig
 
 ACTIVE_PER_SLOT = 4
 """Rows at work for each open request: some wait for a server's Retry-After without holding a slot."""

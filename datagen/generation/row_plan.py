@@ -10,10 +10,10 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 
-from datagen.config_generate import GenerateConfig
 from datagen.errors import ConfigError
 from datagen.generation.outcome import PlannedRow, Source
 from datagen.generation.slots import digest, uniform
+from datagen.settings.generate import GenerateConfig
 
 BAND_GROWTH = 0.25
 """Each further band holds this share of the rows wanted."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.config_generate import GenerateConfig
 from datagen.errors import InputError
 from datagen.generation.outcome import PlannedRow, Source
 from datagen.generation.passages import count_pairs, count_passages, read_linked, read_pairs
 from datagen.generation.recipes.load import Recipe
 from datagen.generation.row_plan import find_row, numbered_row, plan_numbered, plan_rows
+from datagen.settings.generate import GenerateConfig
 
 PASSAGES, PAIRS = "passages", "pairs"
 

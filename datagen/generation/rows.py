@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
-from datagen.config_generate import GenerateConfig, RetryRule
 from datagen.generation.conversation import Generator, Turn, as_text, complain, converse
 from datagen.generation.extractive.parsing import Written
 from datagen.generation.extractive.plan import fault_of_query
@@ -29,6 +28,7 @@ from datagen.generation.recipes.load import Recipe
 from datagen.generation.recipes.slot_choices import NOTHING
 from datagen.generation.steps import FAILED, Asked, Case, choice_request, choose, judge
 from datagen.generation.tasks import Tasks
+from datagen.settings.generate import GenerateConfig, RetryRule
 
 PASSAGES, PAIRS, TASKS = "passages", "pairs", "tasks"
 """What a recipe may read, beside nothing."""

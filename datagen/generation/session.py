@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from datagen.backends.protocols import LLM
-from datagen.config_generate import GenerateConfig, LLMConfig
 from datagen.generation.askers import Askers
 from datagen.generation.conversation import Generator
 from datagen.generation.outcome import Outcome, PlannedRow
@@ -16,6 +15,7 @@ from datagen.generation.runtime.journal import Journal
 from datagen.generation.runtime.stream import in_order
 from datagen.generation.slots import weighted_choice
 from datagen.generation.tasks import Tasks
+from datagen.settings.generate import GenerateConfig, LLMConfig
 
 ROWS_AHEAD = 8192
 """Finished rows that may wait behind a slow one."""

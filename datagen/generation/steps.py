@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling
-from datagen.config_generate import GenerateConfig
 from datagen.generation.conversation import Generator, Turn, converse
 from datagen.generation.outcome import CHOOSE, JUDGE, PlannedRow
 from datagen.generation.reading.ladder import read_answer
 from datagen.generation.recipes.asides import NO, Aside, Chooser
 from datagen.generation.slots import digest
+from datagen.settings.generate import GenerateConfig
 
 UNANSWERABLE = "judged_unanswerable"
 """The judge says that the passage does not answer the query: the row is dropped."""

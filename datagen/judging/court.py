@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from datagen.backends.protocols import Usage
-from datagen.config_judge import JudgeConfig
 from datagen.generation.askers import Askers
 from datagen.generation.conversation import Turn, converse
 from datagen.generation.outcome import NOT_ASKED
 from datagen.generation.runtime.stream import in_order
 from datagen.judging.questions import OK, Question, Questioner, Said
+from datagen.settings.judge import JudgeConfig
 
 Row: TypeAlias = dict[str, Any]  # Any: cells of a table
 

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from datagen import shards
-from datagen.config_judge import JudgeConfig
 from datagen.mining.lineup import ELIGIBLE, Lining, number_queries, pair_keys
 from datagen.selection.arrays import Bool, Float64, Int64, UInt64
 from datagen.selection.choice import choose_first
@@ -28,6 +27,7 @@ from datagen.selection.questions import (
     rank_questions,
     score_distances,
 )
+from datagen.settings.judge import JudgeConfig
 
 DOUBTED = ("margin", "near_positive", "reranker")
 """Reasons of a scorer, which a judge may overrule."""

@@ -15,7 +15,6 @@ from typing import TypeAlias
 import polars as pl
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling
-from datagen.config_judge import JudgeConfig, JudgeMode
 from datagen.generation.conversation import Turn
 from datagen.generation.reading.broken_json import clean
 from datagen.generation.recipes.answer_schema import OutputField
@@ -25,6 +24,7 @@ from datagen.generation.recipes.load import shipped_prompts
 from datagen.generation.recipes.templates import fenced
 from datagen.generation.slots import digest, shuffled
 from datagen.generation.steps import read_aside
+from datagen.settings.judge import JudgeConfig, JudgeMode
 
 RELEVANCE = "relevance"
 """The folder of the prompts, and the name of such questions in the journal."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from datagen.config_calibration import CalibrationConfig
 from datagen.mining.judgements import RERANKER
 from datagen.mining.miner import Found
 from datagen.mining.opening import OpenMining
@@ -25,6 +24,7 @@ from datagen.selection.doubt import FEATURES, DoubtModel, DoubtRule, least_doubt
 from datagen.selection.refit import cross_fit
 from datagen.selection.risk import INTERVAL, Effects, Emitted, Verdict, choose_cut, interval, measure_effects
 from datagen.selection.select import Reason
+from datagen.settings.calibration import CalibrationConfig
 
 GRID = np.arange(-10.0, 0.01, 0.25)
 """Log odds of the cuts that are tried, strict to loose: P(false negative) from 0.00005 to 0.5."""

@@ -14,10 +14,10 @@ import polars as pl
 import pyarrow as pa
 
 from datagen.backends.protocols import Int64, LexicalIndex, SearchIndex
-from datagen.config_sources import BM25, DENSE, SourcesConfig
 from datagen.mining.miner import Fusion
 from datagen.selection.select import Candidates, from_search
 from datagen.selection.union import Union, random_candidates
+from datagen.settings.sources import BM25, DENSE, SourcesConfig
 from datagen.store import Keys, hash_texts
 from datagen.vectors import TextVectors
 

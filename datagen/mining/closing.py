@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from datagen.config_mine import MineConfig
 from datagen.documents import cut_from_same, join_parents, text_groups
 from datagen.mining.document_fields import code_field
 from datagen.mining.near_queries import QueryFamilies, join_near_queries
@@ -23,6 +22,7 @@ from datagen.selection.arrays import Lists
 from datagen.selection.closure import Closure, Pairs, build_closure, closed_texts
 from datagen.selection.fields import FieldRule, build_field_rule
 from datagen.selection.near import NearTexts
+from datagen.settings.mine import MineConfig
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import polars as pl
 
 from datagen import shards
 from datagen.config import RunConfig, build_config
-from datagen.config_sources import DENSE
 from datagen.errors import InputError, RunFolderError
 from datagen.mining.lineup import choice_rule, denoise_rule, number_queries, pair_keys
 from datagen.mining.miner import candidates_wanted, doubt_rule, first_depths, last_depth, margin_rule
@@ -36,6 +35,7 @@ from datagen.selection.redecide import (
     serve_short,
     within_search,
 )
+from datagen.settings.sources import DENSE
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import DenoiseConfig, RunConfig
-from datagen.config_mine import MineConfig
 from datagen.document_vectors import DocumentVectors, open_document_vectors
 from datagen.documents import iterate_documents
 from datagen.progress import Progress
@@ -25,6 +24,7 @@ from datagen.selection.arrays import Float64, UInt64, quantile_per_row, starts_o
 from datagen.selection.choice import ChoiceRule, Eligible, LineUp, draw_keys, line_up
 from datagen.selection.denoise import DenoiseRule
 from datagen.selection.hubs import mean_of_nearest
+from datagen.settings.mine import MineConfig
 from datagen.store import hash_texts
 from datagen.vectors import open_vectors
 

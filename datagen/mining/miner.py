@@ -13,7 +13,6 @@ import numpy as np
 
 from datagen.backends.protocols import Float32, Int64, SearchIndex, VectorSource
 from datagen.config import RunConfig
-from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
 from datagen.mining.evidence import NEIGHBOURS, Asked, Evidence
 from datagen.selection.arrays import Bool, Float64, Lists, pair_products, robust_spread
@@ -34,6 +33,7 @@ from datagen.selection.select import (
 )
 from datagen.selection.sparse import SparseRows
 from datagen.selection.union import Union, join_unions, order_by_quotas, unite
+from datagen.settings.mine import MineConfig
 
 _TOLERANCE = 1e-5
 """Scores so close are one: different products round apart."""

@@ -17,8 +17,6 @@ import polars as pl
 
 from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import RunConfig, fingerprint
-from datagen.config_mine import MineConfig
-from datagen.config_sources import BM25, RANDOM, WRITTEN
 from datagen.document_vectors import DocumentVectors, open_document_vectors, search_demand
 from datagen.documents import iterate_documents
 from datagen.mining.candidate_sources import (
@@ -42,6 +40,8 @@ from datagen.selection.arrays import sample_rows
 from datagen.selection.closure import Closure
 from datagen.selection.doubt import load_doubt_model
 from datagen.selection.select import NO_CANDIDATES, Candidates
+from datagen.settings.mine import MineConfig
+from datagen.settings.sources import BM25, RANDOM, WRITTEN
 from datagen.sources import load_labels
 from datagen.storage import hash_file
 from datagen.vectors import TextVectors, open_vectors

@@ -17,8 +17,6 @@ import polars as pl
 
 from datagen import shards
 from datagen.backends.protocols import Float32, Int64, SearchIndex
-from datagen.config_mine import MineConfig
-from datagen.config_sources import DENSE
 from datagen.progress import Progress
 from datagen.report.ledger import quantiles
 from datagen.run_folder import Counts
@@ -33,6 +31,8 @@ from datagen.selection.overlap import (
     share_kept,
 )
 from datagen.selection.select import NO_CANDIDATES, Candidates, from_search, join_candidates
+from datagen.settings.mine import MineConfig
+from datagen.settings.sources import DENSE
 
 log = logging.getLogger(__name__)
 

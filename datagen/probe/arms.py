@@ -11,12 +11,12 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends, Role
 from datagen.config import RunConfig, build_config
-from datagen.config_probe import OWN, ProbeConfig
 from datagen.documents import render_documents
 from datagen.errors import InputError
 from datagen.progress import Progress
 from datagen.report.ledger import IS_POSITIVE
 from datagen.runs import Run
+from datagen.settings.probe import OWN, ProbeConfig
 from datagen.vectors import open_vectors
 
 SPARE = 2

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from datagen.config_input import InputConfig
 from datagen.documents import render_documents
 from datagen.errors import InputError
 from datagen.probe.measures import Judgements
+from datagen.settings.input import InputConfig
 from datagen.sources import load_input, load_labels
 from datagen.sources.columns import find_column
 from datagen.sources.frames import read_frame

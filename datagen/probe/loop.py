@@ -15,7 +15,6 @@ import polars as pl
 from datagen import storage
 from datagen.backends.models import find_model, hash_model
 from datagen.config import fingerprint
-from datagen.config_probe import OWN, UNTRAINED, ProbeConfig
 from datagen.documents import take_documents
 from datagen.errors import BackendMissingError, ConfigError
 from datagen.probe.arms import Arm, Questions, build_arm, other_arm, take_questions
@@ -25,6 +24,7 @@ from datagen.probe.plan import Plan, plan_rows
 from datagen.probe.results import ArmResult, compare, compare_slices, keep_result, kept_result
 from datagen.progress import Progress, SilentProgress
 from datagen.runs import Run, load_run
+from datagen.settings.probe import OWN, UNTRAINED, ProbeConfig
 from datagen.version import __version__
 
 log = logging.getLogger(__name__)

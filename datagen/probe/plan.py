@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datagen.config_probe import ProbeConfig
 from datagen.errors import InputError
 from datagen.probe.arms import Arm, Questions
+from datagen.settings.probe import ProbeConfig
 
 Lists = Sequence[Sequence[str]]
 

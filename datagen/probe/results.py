@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from datagen import storage
-from datagen.config_probe import OWN, UNTRAINED
 from datagen.probe.measures import bootstrap
 from datagen.selection.arrays import Float64
+from datagen.settings.probe import OWN, UNTRAINED
 
 _INTERVAL_SEED = 7
 

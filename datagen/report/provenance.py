@@ -11,10 +11,10 @@ import jinja2
 import yaml
 
 from datagen.config import RunConfig, build_config
-from datagen.config_generate import EXTRACTIVE
 from datagen.report.judged import judge_line
 from datagen.report.promise import tell_promise
 from datagen.run_folder import RunFolder, StageRecord
+from datagen.settings.generate import EXTRACTIVE
 from datagen.version import __version__
 
 CHECKS = ("audit", "canary", "probe")

@@ -24,7 +24,6 @@ from enum import IntEnum
 
 import numpy as np
 
-from datagen.config_choice import ChoiceMethod
 from datagen.selection.arrays import (
     Bool,
     Float32,
@@ -36,6 +35,7 @@ from datagen.selection.arrays import (
     index_in_row,
     starts_of,
 )
+from datagen.settings.choice import ChoiceMethod
 
 
 class Tier(IntEnum):

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datagen.config_mine import MarginPolicy, PositiveScore
 from datagen.errors import unknown_choice
 from datagen.selection.arrays import Float64, Int64, quantile_per_row
+from datagen.settings.mine import MarginPolicy, PositiveScore
 
 
 @dataclass(frozen=True)

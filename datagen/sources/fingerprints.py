@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from datagen.config_input import InputConfig
 from datagen.errors import InputError
+from datagen.settings.input import InputConfig
 from datagen.sources import hub
 from datagen.sources.locate import Source, locate_input
 from datagen.sources.runs import locate_run

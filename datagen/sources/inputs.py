@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import polars as pl
 
-from datagen.config_input import InputConfig
 from datagen.errors import InputError
+from datagen.settings.input import InputConfig
 from datagen.sources.columns import no_queries, shape_corpus, shape_nothing, shape_queries
 from datagen.sources.frames import iterate_frames, read_frame
 from datagen.sources.judgements import holds_judgements, read_judgements

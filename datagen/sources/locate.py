@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from datagen.config_input import InputConfig
 from datagen.errors import InputError, some_of, unknown_choice
+from datagen.settings.input import InputConfig
 
 Format: TypeAlias = Literal["parquet", "jsonl", "json", "csv", "tsv", "plain", "dataset", "hub"]
 

@@ -6,8 +6,8 @@ import logging
 
 import polars as pl
 
-from datagen.config_input import InputConfig
 from datagen.errors import InputError, first_line, some_of
+from datagen.settings.input import InputConfig
 from datagen.sources.columns import (
     TITLE,
     as_id,

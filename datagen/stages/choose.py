@@ -16,7 +16,6 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends, Int64
 from datagen.config import RunConfig, StageName
-from datagen.config_choice import ChoiceConfig
 from datagen.mining.lineup import Lining, NamedVectors, open_lining, open_named_vectors, order_settings
 from datagen.report.ledger import count_ledger
 from datagen.run_folder import Counts
@@ -24,6 +23,7 @@ from datagen.selection.arrays import Bool, UInt64
 from datagen.selection.choice import LineUp, Tier, choose_first, join_lines
 from datagen.selection.diversity import diversify
 from datagen.selection.hubs import choose_within, claims
+from datagen.settings.choice import ChoiceConfig
 from datagen.stages.base import Work
 from datagen.storage import make_folder
 from datagen.tables import DECISION_NEGATIVE

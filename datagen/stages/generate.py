@@ -17,7 +17,6 @@ from typing import Any
 
 from datagen.backends.protocols import LLM, Backends, CorpusReader, Float32, LLMReply, LLMRequest
 from datagen.config import RunConfig, StageName
-from datagen.config_generate import EXTRACTIVE, GenerateConfig
 from datagen.errors import ConfigError, InputError, RunFolderError
 from datagen.generation.committing import EARLIER_RUN, Committer
 from datagen.generation.extractive.plan import Plan, check_kinds, write_queries
@@ -37,6 +36,7 @@ from datagen.generation.tasks import read_tasks
 from datagen.nearest import open_nearest
 from datagen.progress import Advance
 from datagen.run_folder import Counts
+from datagen.settings.generate import EXTRACTIVE, GenerateConfig
 from datagen.stages.base import Work
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,6 @@ import polars as pl
 from datagen import shards
 from datagen.backends.protocols import Backends
 from datagen.config import RunConfig, StageName
-from datagen.config_generate import GenerateConfig
 from datagen.documents import take_documents
 from datagen.generation.askers import Askers
 from datagen.generation.runtime import loop
@@ -42,6 +41,7 @@ from datagen.selection.verdicts import (
     find_replaced,
     settle_verdicts,
 )
+from datagen.settings.generate import GenerateConfig
 from datagen.stages.base import Work
 from datagen.storage import make_folder
 from datagen.tables import DECISION_POSITIVE, GENERATED, SCHEMAS

@@ -18,8 +18,6 @@ import polars.selectors as cs
 from datagen import shards
 from datagen.backends.protocols import Backends, Int64, Telling
 from datagen.config import RunConfig, StageName
-from datagen.config_mine import MineConfig
-from datagen.config_sources import DENSE
 from datagen.mining.intruders import search_intruders, tell_intruders
 from datagen.mining.miner import Found, candidates_wanted, measure_recall
 from datagen.mining.near_queries import QueryFamilies
@@ -31,6 +29,8 @@ from datagen.selection.closure import Closure
 from datagen.selection.doubt import parse_doubt_model
 from datagen.selection.intruders import NO_INTRUDERS, Intruders
 from datagen.selection.select import NO_CANDIDATES, Reason
+from datagen.settings.mine import MineConfig
+from datagen.settings.sources import DENSE
 from datagen.stages.base import Work
 from datagen.storage import make_folder
 from datagen.tables import DECISION_IGNORED, EARLIER_CANDIDATES

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from datagen.audit.copies import find_copies
 from datagen.audit.findings import NEAR_TEXT, POSITIVE_TEXT, SIBLING_POSITIVE
-from datagen.config_closure import ClosureConfig
 from datagen.progress import SilentProgress
+from datagen.settings.closure import ClosureConfig
 from tests.support.audits import found, material_of
 
 LONG = "the treatment of gout is rest and ice and a drug against pain that your doctor chooses for you and your kidneys"

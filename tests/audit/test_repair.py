@@ -12,7 +12,7 @@ from datagen.audit.findings import (
     TEST_QUERY,
 )
 from datagen.audit.repair import Repaired, count_changes, repair
-from datagen.config_audit import RepairConfig
+from datagen.settings.audit import RepairConfig
 from tests.support.audits import rows_of
 
 ROWS = rows_of(

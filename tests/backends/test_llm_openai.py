@@ -18,8 +18,8 @@ import pytest
 from datagen.backends.llm_openai import OpenAIChat, load_openai
 from datagen.backends.openai_http import PROBE, find_proxy
 from datagen.backends.protocols import Closing, LLMReply, LLMRequest, Preflight, Sampling
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ConfigError, DatagenError, ThrottledError
+from datagen.settings.generate import LLMConfig
 from tests.support.llm_faults import Script
 from tests.support.llm_server import Server, start_server
 

@@ -25,8 +25,8 @@ from datagen.backends.openai_api import (
     read_retry_after,
 )
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling, Usage
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ConfigError, ThrottledError
+from datagen.settings.generate import LLMConfig
 
 Json: TypeAlias = dict[str, Any]  # Any: JSON
 

@@ -15,8 +15,8 @@ from datagen.backends.registry import Registry
 from datagen.backends.rerank_prompts import RerankPrompts
 from datagen.backends.reranker_llm import LLMReranker, load_llm_reranker
 from datagen.config import DenoiseConfig, build_config
-from datagen.config_rerank import LLMRerankerConfig
 from datagen.errors import ConfigError, ModelLoadError
+from datagen.settings.rerank import LLMRerankerConfig
 from tests.support.tiny_llama import save_tiny_llama
 
 ANSWERS: dict[str, Any] = {"yes": "y", "no": "n"}  # Any: settings not yet validated

@@ -17,8 +17,8 @@ from datagen.canary.plants import EDITS, PARAPHRASED, STILL_ANSWERS, words_of
 from datagen.canary.run import REPORT, Canary, run_canary
 from datagen.cli import app
 from datagen.config import RunConfig, build_config, merge
-from datagen.config_input import InputConfig
 from datagen.errors import InputError
+from datagen.settings.input import InputConfig
 from tests.support.inputs import load
 
 SIZE = 60

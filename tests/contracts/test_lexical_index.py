@@ -14,8 +14,8 @@ import pytest
 
 from datagen.backends.index_bm25 import Bm25Index, open_bm25, stop_words_of, tokens_of
 from datagen.backends.protocols import LexicalIndex
-from datagen.config_sources import LexicalConfig, StopWords
 from datagen.progress import SilentProgress
+from datagen.settings.sources import LexicalConfig, StopWords
 
 TEXTS = [
     "The cat sat on the mat.",

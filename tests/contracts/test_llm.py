@@ -9,9 +9,9 @@ import pytest
 
 from datagen.backends.llm_extractive import ExtractiveLLM
 from datagen.backends.protocols import LLM, CorpusReader, LLMReply, LLMRequest
-from datagen.config_generate import GenerateConfig
 from datagen.generation.extractive.plan import Plan
 from datagen.generation.outcome import Source
+from datagen.settings.generate import GenerateConfig
 
 PASSAGES = [
     "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in the joints of the foot. Rest helps a bit.",

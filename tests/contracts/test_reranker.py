@@ -13,7 +13,7 @@ from datagen.backends.reranker_ce import load_cross_encoder
 from datagen.backends.reranker_llm import load_llm_reranker
 from datagen.backends.reranker_maxsim import load_maxsim
 from datagen.config import DenoiseConfig
-from datagen.config_rerank import LLMRerankerConfig
+from datagen.settings.rerank import LLMRerankerConfig
 from datagen.testing import OverlapReranker
 from tests.support.tiny_llama import save_tiny_llama
 

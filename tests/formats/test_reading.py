@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datagen.config_input import InputConfig
 from datagen.errors import ConfigError, InputError
 from datagen.formats import detect_format, read_dataset
+from datagen.settings.input import InputConfig
 from tests.support.inputs import load
 
 

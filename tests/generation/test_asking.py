@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
-from datagen.config_generate import GenerateConfig, LLMConfig
 from datagen.errors import BackendError, StorageError, ThrottledError
 from datagen.generation.outcome import NOT_ASKED
 from datagen.generation.runtime.asking import Asker, JournalOnly
 from datagen.generation.runtime.flow import Flow
 from datagen.generation.runtime.journal import Journal, request_key
 from datagen.generation.runtime.spending import Spending
+from datagen.settings.generate import GenerateConfig, LLMConfig
 
 REQUEST = LLMRequest("r1", {}, ({"role": "user", "content": "Write."},))
 

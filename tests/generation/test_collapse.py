@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from datagen.config_novelty import NoveltySettings
 from datagen.generation.novelty.collapse import CollapseWatch, State
 from datagen.generation.novelty.gate import Novelty
+from datagen.settings.novelty import NoveltySettings
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 SUBJECTS = [

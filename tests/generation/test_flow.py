@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.backends.protocols import LLMReply, Usage
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ThrottledError
 from datagen.generation.runtime.flow import Flow
+from datagen.settings.generate import LLMConfig
 from tests.support.simulated_servers import (
     Down,
     MaxConcurrent,

@@ -11,7 +11,6 @@ import pydantic
 import pytest
 
 from datagen.backends.protocols import Float32
-from datagen.config_novelty import NoveltySettings
 from datagen.generation.novelty.band_index import BandIndex, find_meeting, hash_bands
 from datagen.generation.novelty.gate import Novelty
 from datagen.generation.novelty.likeness import (
@@ -23,6 +22,7 @@ from datagen.generation.novelty.likeness import (
     split_terms,
 )
 from datagen.generation.novelty.vector_index import VectorIndex
+from datagen.settings.novelty import NoveltySettings
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 ACCEPTED = "What are the treatments for hereditary pancreatitis in young children?"

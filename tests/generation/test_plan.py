@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from datagen.backends.llm_extractive import ExtractiveLLM
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config_generate import GenerateConfig
 from datagen.errors import ConfigError
 from datagen.generation.extractive.plan import Ask, Plan, Sample, check_kinds, write_queries
 from datagen.generation.outcome import Source
 from datagen.generation.row_plan import row_id
+from datagen.settings.generate import GenerateConfig
 
 KIND_A, KIND_B, KIND_C = "keywords", "title_body", "inverse_cloze"
 TEXT = "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in the joints of the foot. Rest helps a bit."

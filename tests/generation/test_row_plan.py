@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from datagen.config_generate import GenerateConfig
 from datagen.generation.outcome import PlannedRow, Source
 from datagen.generation.row_plan import find_row, plan_rows, row_id
+from datagen.settings.generate import GenerateConfig
 
 SOURCES = [Source(f"d{number}", None, f"Text {number}.", None) for number in range(400)]
 

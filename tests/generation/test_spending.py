@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import pytest
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling, Usage
-from datagen.config_generate import GenerateConfig
 from datagen.errors import ConfigError
 from datagen.generation.runtime.prices import Price
 from datagen.generation.runtime.spending import Spending, estimate_usage
+from datagen.settings.generate import GenerateConfig
 
 PRICE = Price(input=1.0, output=2.0)
 MOST = Usage(100, 50)

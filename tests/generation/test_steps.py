@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
-from datagen.config_generate import GenerateConfig, RetryRule
 from datagen.generation.conversation import Generator
 from datagen.generation.outcome import NOT_ASKED, Outcome, PlannedRow, Source
 from datagen.generation.recipes.load import load_recipe
 from datagen.generation.rows import RowWriter
 from datagen.generation.runtime.prices import Price
+from datagen.settings.generate import GenerateConfig, RetryRule
 
 TEXT = "Gout is a kind of arthritis that hurts. Crystals of uric acid grow in the joints."
 ROW = PlannedRow("g-1", Source("d1", "Gout", TEXT, "en"), 0)

@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from datagen import shards
-from datagen.config_judge import JudgeConfig
 from datagen.judging.docket import Docket
 from datagen.mining.lineup import Lining
 from datagen.selection.choice import ChoiceRule
 from datagen.selection.questions import count_affordable
+from datagen.settings.judge import JudgeConfig
 
 Draw: TypeAlias = Callable[..., pl.DataFrame]
 Row: TypeAlias = dict[str, Any]  # Any: cells of a table

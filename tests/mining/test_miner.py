@@ -9,12 +9,12 @@ import pytest
 
 from datagen.backends.index_faiss import FaissFlatIndex
 from datagen.backends.protocols import Float32, Int64
-from datagen.config_mine import MineConfig
 from datagen.errors import BackendError
 from datagen.mining.miner import Found, Fusion, Miner
 from datagen.selection.closure import Closure, build_closure
 from datagen.selection.doubt import FEATURES, DoubtModel, DoubtRule
 from datagen.selection.select import Candidates, Reason, choose_top
+from datagen.settings.mine import MineConfig
 
 N_QUERIES, N_DOCUMENTS = 60, 900
 

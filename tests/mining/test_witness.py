@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from datagen.backends.protocols import Float32
-from datagen.config_calibration import CalibrationConfig
 from datagen.mining.calibrating import Chooser, Traced, calibrate
 from datagen.mining.replays import sample_replays
 from datagen.mining.witness import ask_reranker
 from datagen.selection.arrays import Int64
 from datagen.selection.choice import ChoiceRule
 from datagen.selection.doubt import FEATURES, DoubtModel
+from datagen.settings.calibration import CalibrationConfig
 
 N, PER = 60, 8
 CHOOSER = Chooser(ChoiceRule("top", (4,)), 0, 0.2)

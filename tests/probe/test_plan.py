@@ -6,12 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datagen.config_probe import OWN, ProbeConfig
 from datagen.errors import InputError
 from datagen.probe.arms import Arm, Questions, build_arm, other_arm, take_questions
 from datagen.probe.plan import Plan, plan_rows
 from datagen.progress import SilentProgress
 from datagen.runs import Run, load_run
+from datagen.settings.probe import OWN, ProbeConfig
 
 ARMS = (OWN, "in-batch", "random", "top-k", "closed-top-k", "st-mined")
 CONFIG = ProbeConfig(steps=30, batch_size=4, negatives=2)

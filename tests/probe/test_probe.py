@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from datagen.backends.student_st import Student
 from datagen.cli import app
-from datagen.config_probe import DEFAULT_BASELINES, OWN, UNTRAINED, ProbeConfig, build_probe_config
 from datagen.errors import ConfigError, InputError
 from datagen.probe.judged import load_judged
 from datagen.probe.loop import probe
 from datagen.probe.measures import Judgements
 from datagen.progress import Advance
 from datagen.runs import load_run
+from datagen.settings.probe import DEFAULT_BASELINES, OWN, UNTRAINED, ProbeConfig, build_probe_config
 
 BASELINES = ("in-batch", "random", "top-k", "closed-top-k", "st-mined")
 ARMS = [UNTRAINED, OWN, *BASELINES]

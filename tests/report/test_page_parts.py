@@ -11,7 +11,6 @@ import pytest
 
 from datagen.backends.protocols import Float32
 from datagen.config import TeacherConfig
-from datagen.config_probe import ProbeConfig
 from datagen.probe.loop import ProbeResult, _write_summary
 from datagen.probe.results import ArmResult, compare, compare_slices
 from datagen.report.page import samples
@@ -25,6 +24,7 @@ from datagen.report.page.probed import show_probe
 from datagen.report.page.scores import BINS, LEAST, count_bins, trace_cuts
 from datagen.run_folder import StageRecord
 from datagen.runs import Run
+from datagen.settings.probe import ProbeConfig
 from datagen.shards import part_name, write_part
 from datagen.testing import HashingTeacher
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.config_choice import ChoiceMethod
 from datagen.selection.arrays import Bool, Int64
 from datagen.selection.choice import (
     ChoiceRule,
@@ -22,6 +21,7 @@ from datagen.selection.choice import (
     line_up,
     next_round,
 )
+from datagen.settings.choice import ChoiceMethod
 
 NEEDS: dict[ChoiceMethod, tuple[int, ...]] = {"top": (3,), "random": (3,), "tiers": (2, 1, 1), "simans": (3,)}
 METHODS: list[ChoiceMethod] = list(NEEDS)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from datagen.config_input import InputConfig
 from datagen.errors import InputError
+from datagen.settings.input import InputConfig
 from datagen.sources import input_fingerprint
 from tests.support.inputs import load
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datagen.config_input import InputConfig
 from datagen.errors import BackendMissingError, InputError
+from datagen.settings.input import InputConfig
 from datagen.sources import input_fingerprint
 from tests.support.inputs import load
 

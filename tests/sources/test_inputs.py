@@ -10,8 +10,8 @@ from typing import TypeAlias
 import polars as pl
 import pytest
 
-from datagen.config_input import InputConfig
 from datagen.errors import InputError
+from datagen.settings.input import InputConfig
 from datagen.sources import load_labels
 from datagen.tables import CORPUS, PAIRS, QUERIES
 from tests.support.inputs import Loaded, load

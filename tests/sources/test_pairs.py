@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from datagen.config_input import InputConfig
 from datagen.errors import InputError
+from datagen.settings.input import InputConfig
 from tests.support.inputs import Loaded, load
 
 

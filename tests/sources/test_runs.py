@@ -9,9 +9,9 @@ import pytest
 
 from datagen import shards
 from datagen.config import build_config
-from datagen.config_input import InputConfig
 from datagen.errors import ConfigError, InputError, RunFolderError
 from datagen.run_folder import RunFolder
+from datagen.settings.input import InputConfig
 from datagen.sources import input_fingerprint, locate_run
 from datagen.tables import SCHEMAS
 

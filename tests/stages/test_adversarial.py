@@ -13,8 +13,8 @@ import pytest
 from datagen import pipeline, shards
 from datagen.backends.protocols import Float32, Role
 from datagen.config import build_config, merge
-from datagen.config_input import InputConfig
 from datagen.pipeline import RunResult
+from datagen.settings.input import InputConfig
 from datagen.testing import HashingTeacher
 from tests.support.inputs import load
 

@@ -20,12 +20,12 @@ from datagen import shards
 from datagen.backends.llm_extractive import ExtractiveLLM
 from datagen.backends.protocols import LLM, Backends, LLMReply, LLMRequest
 from datagen.config import RunConfig, build_config
-from datagen.config_generate import GenerateConfig
 from datagen.errors import BackendError, ConfigError, InputError
 from datagen.generation import output
 from datagen.generation import passages as stored
 from datagen.progress import SilentProgress
 from datagen.run_folder import Counts, open_run
+from datagen.settings.generate import GenerateConfig
 from datagen.stages.base import Stage, Surroundings, Work
 from datagen.stages.generate import OBJECTS_BETWEEN_COLLECTIONS, Generate, _rare_collections
 from datagen.tables import CORPUS, DROPPED, PAIRS, QUERIES

@@ -11,9 +11,9 @@ from datagen.audit.inspect import Inspector
 from datagen.audit.material import Material, take_apart
 from datagen.backends.registry import Registry
 from datagen.config import RunConfig, build_config
-from datagen.config_audit import AuditConfig
 from datagen.formats import ROWS
 from datagen.progress import SilentProgress
+from datagen.settings.audit import AuditConfig
 
 TEACHER = "datagen.testing:HashingTeacher"
 RERANKER = "datagen.testing:OverlapReranker"

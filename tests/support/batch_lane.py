@@ -12,9 +12,9 @@ from datagen.backends.llm_batch import BatchLLM
 from datagen.backends.openai_api import open_endpoint
 from datagen.backends.openai_gatherer import BatchLimits
 from datagen.backends.protocols import LLMReply, LLMRequest, Notes
-from datagen.config_generate import LLMConfig
 from datagen.errors import StorageError
 from datagen.generation.runtime.journal import request_key
+from datagen.settings.generate import LLMConfig
 from tests.support.llm_server import Server
 
 KEY = "sk-canary-1234567890abcdef"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from datagen.config_input import InputConfig
+from datagen.settings.input import InputConfig
 from datagen.sources import load_input
 
 

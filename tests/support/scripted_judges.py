@@ -10,7 +10,7 @@ import re
 from hashlib import blake2b
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
-from datagen.config_generate import GenerateConfig
+from datagen.settings.generate import GenerateConfig
 
 _PASSAGE = re.compile(r"<passage>\n(.*?)\n</passage>", re.DOTALL)
 _GRADE = re.compile(r"grade([0-3])")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagen.config_generate import LLMConfig
+from datagen.settings.generate import LLMConfig
 from tests.support.tiny_llama import ENGINE, save_tiny_llama
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from datagen.backends.llm_vllm import load_vllm
-from datagen.config_generate import LLMConfig
+from datagen.settings.generate import LLMConfig
 
 
 async def main() -> None:

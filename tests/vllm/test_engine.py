@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagen.backends.protocols import Closing, LLMReply, LLMRequest, Preflight, Sampling, Steady
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ConfigError, ModelLoadError, ThrottledError
 from datagen.generation.reading.broken_json import clean
 from datagen.generation.reading.ladder import read_answer
 from datagen.generation.recipes.answer_schema import OutputField, build_model, build_schema
+from datagen.settings.generate import LLMConfig
 from tests.support.tiny_llama import ENDLESS, SCHEMA
 
 if TYPE_CHECKING:

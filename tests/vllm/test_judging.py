@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from datagen.config_judge import JudgeConfig
 from datagen.generation.conversation import converse
 from datagen.judging.questions import OK, SPAN_NOT_FOUND, Question, Questioner, Said
+from datagen.settings.judge import JudgeConfig
 from tests.support.tiny_llama import ENGINE, Size, save_tiny_llama
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ import pytest
 
 from datagen import shards
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config_generate import GenerateConfig
 from datagen.generation.outcome import PlannedRow
 from datagen.generation.reading.ladder import read_answer
 from datagen.generation.recipes.load import Recipe, list_recipes, load_recipe, shipped_prompts
@@ -26,6 +25,7 @@ from datagen.generation.row_plan import numbered_row
 from datagen.generation.row_sources import RowSources
 from datagen.generation.rows import RowWriter
 from datagen.generation.tasks import Task, Tasks
+from datagen.settings.generate import GenerateConfig
 from datagen.tables import SCHEMAS
 from tests.support.tiny_llama import Size, save_tiny_llama
 

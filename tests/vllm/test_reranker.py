@@ -12,8 +12,8 @@ import pytest
 from datagen.backends.protocols import RerankPairs
 from datagen.backends.rerank_prompts import RerankPrompts
 from datagen.config import DenoiseConfig, build_config
-from datagen.config_rerank import LLMRerankerConfig
 from datagen.errors import ConfigError
+from datagen.settings.rerank import LLMRerankerConfig
 from tests.support.tiny_llama import ENGINE
 
 if TYPE_CHECKING:

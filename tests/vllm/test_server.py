@@ -10,8 +10,8 @@ import pytest
 
 from datagen.backends.llm_openai import load_openai
 from datagen.backends.protocols import LLMReply, LLMRequest, Sampling
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError
+from datagen.settings.generate import LLMConfig
 from tests.support.tiny_llama import SCHEMA
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from datagen.backends.protocols import LLMReply, LLMRequest
-from datagen.config_generate import GenerateConfig
 from datagen.errors import unknown_choice
 from datagen.generation.extractive.parsing import Unparsable, Written, parse_reply
 from datagen.generation.extractive.writers import KINDS
@@ -20,6 +19,7 @@ from datagen.generation.outcome import Outcome, PlannedRow, Source
 from datagen.generation.row_plan import row_id
 from datagen.generation.slots import digest, uniform, weighted_order
 from datagen.generation.words import count_query_words, normalise
+from datagen.settings.generate import GenerateConfig
 
 Ask: TypeAlias = Callable[[Sequence[LLMRequest]], Mapping[str, LLMReply]]
 """Sends requests; the replies by row id."""

@@ -13,8 +13,8 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Literal
 
-from datagen.config_novelty import NoveltySettings
 from datagen.generation.words import words
+from datagen.settings.novelty import NoveltySettings
 
 State = Literal["fine", "rotate", "stop"]
 

@@ -17,7 +17,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from datagen.backends.protocols import Float32
-from datagen.config_novelty import NoveltySettings
 from datagen.generation.novelty.band_index import BandIndex, UInt64, find_meeting, hash_bands
 from datagen.generation.novelty.likeness import (
     WordWeights,
@@ -28,6 +27,7 @@ from datagen.generation.novelty.likeness import (
 )
 from datagen.generation.novelty.vector_index import VectorIndex
 from datagen.generation.words import count_query_words, normalise
+from datagen.settings.novelty import NoveltySettings
 
 Encode: TypeAlias = Callable[[Sequence[str]], Float32]
 NearReason = Literal["duplicate_query", "near_duplicate_query"]

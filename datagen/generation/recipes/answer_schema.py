@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from datagen.settings import Settings
+from datagen.settings.base import Settings
 
 Kind: TypeAlias = Literal["text", "number", "integer", "boolean", "list of text"]
 Count = Annotated[int, Field(ge=0)]

@@ -18,7 +18,7 @@ from datagen.generation.recipes.checks_wording import depends_on_passage
 from datagen.generation.recipes.language_names import find_language
 from datagen.generation.recipes.slot_choices import Condition, as_text
 from datagen.generation.words import count_query_words
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
 
 __all__ = ["OF_PASSAGE", "Check", "find_quote"]
 

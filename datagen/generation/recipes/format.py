@@ -11,7 +11,7 @@ from datagen.generation.recipes.answer_schema import OutputField, check_name
 from datagen.generation.recipes.checks import Check
 from datagen.generation.recipes.slot_choices import GROUP, WORDING, Condition, Slot, as_condition
 from datagen.generation.recipes.templates import ENDING
-from datagen.settings import Settings
+from datagen.settings.base import Settings
 
 Reads: TypeAlias = Literal["passages", "tasks", "pairs", "nothing"]
 Weight = Annotated[float, Field(ge=0)]

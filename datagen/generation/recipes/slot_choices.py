@@ -20,7 +20,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from datagen.errors import ConfigError, unknown_choice
 from datagen.generation.recipes.yaml_files import read_text
 from datagen.generation.slots import uniform, weighted_order
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
 
 WORDING = "wording"
 """The slot that says which of a recipe's prompts a row gets."""

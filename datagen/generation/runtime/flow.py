@@ -18,9 +18,9 @@ from typing import TypeAlias
 from tenacity import DoAttempt, DoSleep, RetryCallState, Retrying
 
 from datagen.backends.protocols import LLMReply
-from datagen.config_generate import LLMConfig
 from datagen.errors import BackendError, ThrottledError, first_line
 from datagen.generation.runtime.limiter import HOPELESS_ROWS, Breaker, InFlightLimit, RateBucket
+from datagen.settings.generate import LLMConfig
 
 Attempt: TypeAlias = Callable[[], Awaitable[LLMReply]]
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from datagen.backends.protocols import Usage
 from datagen.generation.recipes.yaml_files import read_settings
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
 
 Money = Annotated[float, Field(ge=0)]
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from datagen.backends.protocols import LLMReply, LLMRequest, Usage
-from datagen.config_generate import GenerateConfig
 from datagen.errors import ConfigError
 from datagen.generation.runtime.prices import Price
+from datagen.settings.generate import GenerateConfig
 
 BYTES_PER_TOKEN = 3
 """Few enough for a cautious guess: English has about four, Chinese about three."""

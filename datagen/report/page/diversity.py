@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 
-from datagen.config_novelty import NoveltySettings
 from datagen.generation.novelty.gate import Novelty
 from datagen.generation.recipes.format import STORED_WITH_SLOTS
 from datagen.generation.words import words
+from datagen.settings.novelty import NoveltySettings
 
 _Row = TypeVar("_Row")
 

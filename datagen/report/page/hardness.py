@@ -7,12 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from datagen.config_mine import DEFAULT_MARGINS
 from datagen.report.page import charts
 from datagen.report.page.parts import Figure, Section, Table, figure
 from datagen.report.page.scores import trace_cuts
 from datagen.report.promise import tell_promise
 from datagen.runs import Run
+from datagen.settings.mine import DEFAULT_MARGINS
 
 _TITLES = ("mean log2 rank", "leak")
 _RING = "The ring is the cut of this run."

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from datagen.settings import Settings
+from datagen.settings.base import Settings
 
 SameDocument = Literal["ignore", "adjacent", "allow"]
 FieldName = Annotated[str, Field(min_length=1)]

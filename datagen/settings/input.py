@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from datagen.settings import Settings
+from datagen.settings.base import Settings
 
 FORM_FIELDS = ("beir", "corpus", "queries", "qrels", "pairs", "run")
 

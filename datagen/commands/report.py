@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from datagen import cli_options as options
-from datagen.cli_base import speaking
+from datagen.commands import options
+from datagen.commands.base import speaking
 
 
 def write_report(

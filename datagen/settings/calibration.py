@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datagen.settings import Settings
+from datagen.settings.base import Settings
 
 _Rate = Annotated[float, Field(gt=0, lt=1)]
 Evidence = Literal["auto", "judged", "reranker"]

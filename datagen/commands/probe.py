@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datagen import cli_options as options
-from datagen.cli_base import speaking
-from datagen.cli_output import open_console
+from datagen.commands import options
+from datagen.commands.base import speaking
+from datagen.commands.output import open_console
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,9 +67,9 @@ def probe_run(
     arm.
     """
     with speaking(quiet, log_file):
-        from datagen.config_probe import ProbeConfig, build_probe_config
         from datagen.console import make_progress
         from datagen.probe.loop import probe
+        from datagen.settings.probe import ProbeConfig, build_probe_config
 
         given = {
             name: value

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
 
 DENSE, BM25, RANDOM, WRITTEN = "dense", "bm25", "random", "written"
 SOURCES: tuple[str, ...] = (DENSE, BM25, RANDOM, WRITTEN)

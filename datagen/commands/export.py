@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from datagen import cli_options as options
-from datagen.cli_base import speaking
+from datagen.commands import options
+from datagen.commands.base import speaking
 
 if TYPE_CHECKING:
     from datagen.formats import Exported

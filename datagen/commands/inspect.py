@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datagen import cli_options as options
-from datagen.cli_base import speaking
-from datagen.cli_output import open_console
+from datagen.commands import options
+from datagen.commands.base import speaking
+from datagen.commands.output import open_console
 
 if TYPE_CHECKING:
     import polars as pl

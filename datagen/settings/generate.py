@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from datagen.config_novelty import NoveltySettings
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
+from datagen.settings.novelty import NoveltySettings
 
 Lane = Literal["online", "batch"]
 EXTRACTIVE = "extractive"

@@ -6,10 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, FilePath, model_validator
 
-from datagen.config_choice import ChoiceConfig
-from datagen.config_closure import ClosureConfig, RulesConfig
-from datagen.config_sources import LexicalConfig, SourcesConfig
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
+from datagen.settings.choice import ChoiceConfig
+from datagen.settings.closure import ClosureConfig, RulesConfig
+from datagen.settings.sources import LexicalConfig, SourcesConfig
 
 MarginPolicy = Literal["adaptive", "spread", "relative", "absolute"]
 PositiveScore = Literal["min", "own", "quantile"]

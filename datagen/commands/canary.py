@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datagen import cli_options as options
-from datagen.cli_base import speaking
+from datagen.commands import options
+from datagen.commands.base import speaking
 
 if TYPE_CHECKING:
     from datagen.canary.measure import Share
@@ -87,7 +87,7 @@ def _print(canary: Canary) -> None:
     from rich.table import Table
 
     from datagen.canary.run import MEANINGS
-    from datagen.cli_output import open_console
+    from datagen.commands.output import open_console
 
     console = open_console()
     table = Table("kind", "planted", "in reach", "may be negative", "what is against the others", box=SIMPLE_HEAD)
@@ -108,7 +108,7 @@ def _print_curve(canary: Canary) -> None:
     from rich.table import Table
 
     from datagen.canary.measure import WANTED_RECALL
-    from datagen.cli_output import open_console
+    from datagen.commands.output import open_console
 
     table = Table("--margin", "recall", "retention", title="Other margins", title_justify="left", box=SIMPLE_HEAD)
     for margin, recall, retention in canary.curve.iter_rows():

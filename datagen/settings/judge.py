@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datagen.config_generate import EXTRACTIVE
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
+from datagen.settings.generate import EXTRACTIVE
 
 JudgeMode = Literal["grade", "span", "list"]
 _Grade = Annotated[int, Field(ge=1, le=3)]

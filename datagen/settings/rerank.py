@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from datagen.settings import Settings
+from datagen.settings.base import Settings
 
 
 class LLMRerankerConfig(Settings):

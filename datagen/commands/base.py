@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from datagen.cli_output import print_result
+from datagen.commands.output import print_result
 
 if TYPE_CHECKING:
     from datagen.config import RunConfig

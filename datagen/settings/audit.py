@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from datagen.config_closure import ClosureConfig
-from datagen.config_errors import explain_wrong
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
+from datagen.settings.closure import ClosureConfig
+from datagen.settings.wrong import explain_wrong
 
 Short = Literal["keep", "drop"]
 

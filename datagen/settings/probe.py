@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from datagen.config_errors import explain_wrong
-from datagen.settings import Settings
+from datagen.settings.base import Settings
+from datagen.settings.wrong import explain_wrong
 
 Baseline = Literal["in-batch", "random", "top-k", "closed-top-k", "st-mined"]
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from datagen import pipeline
 from datagen.cli import app
-from datagen.cli_options import SETTINGS
+from datagen.commands.options import SETTINGS
 from datagen.config import GENERATE_STAGES, MINE_STAGES, RunConfig, build_config
 from datagen.pipeline import RunResult
 

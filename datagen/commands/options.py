@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from datagen.cli_judge_options import JUDGE_SETTINGS
+from datagen.commands.judge_options import JUDGE_SETTINGS
 
 _N_TIERS = 3
 

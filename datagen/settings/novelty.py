@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from datagen.settings import Settings, Share
+from datagen.settings.base import Settings, Share
 
 
 class NoveltySettings(Settings):

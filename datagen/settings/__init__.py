@@ -1,0 +1,1 @@
+"""Settings, a file for each section; `datagen.config` puts them together."""
