@@ -19,7 +19,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -87,7 +86,7 @@ def _mine(
         for reranker in arguments.reranker:
             for margin in arguments.margins:
                 mine = {"margin": margin, "margin_model": str(base / "margin.json")}
-                settings: dict[str, Any] = {"cache": arguments.cache, "mine": mine, "denoise": {"reranker": reranker}}
+                settings = {"cache": arguments.cache, "mine": mine, "denoise": {"reranker": reranker}}
                 config = mine_with_datagen(base / "beir", base / "run", settings)
                 ours = measure_leak(judged, read_negatives(base / "run"), set_vectors(judged, config), NEGATIVES)
                 relative = leak_at(first, first.nearness, [ours.hardness])[0]

@@ -47,7 +47,7 @@ class PlannedBatches(DefaultBatchSampler):
             drop_last,
             valid_label_columns,
             generator,
-            seed,  # type: ignore[arg-type]  # as the trainer itself does
+            seed,
         )
         order = np.argsort(numbers, kind="stable")
         batches = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)

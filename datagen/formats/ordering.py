@@ -29,7 +29,10 @@ _MOST_FILES = 200
 class Batcher(Protocol):
     """Who says which rows stand in one batch."""
 
-    options: BatchOptions
+    @property
+    def options(self) -> BatchOptions:
+        """How large a batch is, and what its rows have in common."""
+        ...
 
     def number(self, parts: Iterator[tuple[int, pl.DataFrame]]) -> tuple[Int64, Int64]:
         """The split and the batch of each row, both (n_rows,), batches counted from 0 in each split.

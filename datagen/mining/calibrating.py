@@ -209,7 +209,7 @@ def _try_cut(traced: Traced, chooser: Chooser, logits: Float64, odds: float) -> 
     known = np.bincount(negatives.rows[judged], minlength=n) * traced.replays.found  # so much is seen of what is wrong
     wrong = np.minimum(wrong, known)
     filled = _coverage(traced, places[logits[places] <= odds], sum(chooser.rule.needs))
-    return _Tried(odds, places, Emitted(traced.replays.queries, wrong, known), filled)
+    return _Tried(odds, places, Emitted(traced.replays.queries, wrong, np.asarray(known, np.float64)), filled)
 
 
 def _coverage(traced: Traced, places: Int64, wanted: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,27 +31,26 @@ def test_rows_exclude_each_other_that_share_a_question_or_read_an_answer() -> No
     assert _pairs(shared.among(np.array([4, 5, 2]))) == {(0, 2)}
 
 
-def _answers(queries: list[list[float]], positives: list[list[float]], **other: object) -> Bool:
+def _answers(queries: Sequence[Sequence[float]], positives: Sequence[Sequence[float]], **other: object) -> Bool:
     n = len(queries)
     fields = {"floor": np.full(n, -1.0), "reach": np.full(n, -1.0), "signatures": None, "least": 0.8} | other
     return Answers(np.array(queries, np.float32), np.array(positives, np.float32), **fields).exclude()  # type: ignore[arg-type]
 
 
-ACROSS = [[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]
+ACROSS = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 
 
 def test_a_passage_that_answers_as_well_excludes_its_row() -> None:
     assert _pairs(_answers(ACROSS, ACROSS)) == set()
-    weak = [[1.0, 0, 0], [0.5, 0.5, 0], [0.1, 0.9, 0.2]]
+    weak = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.1, 0.9, 0.2]]
     assert _pairs(_answers(ACROSS, weak)) == {(1, 2)}
     assert _pairs(_answers(ACROSS, weak, floor=np.array([-1, 0.95, -1]))) == set()
 
 
 def test_copies_by_the_teacher_or_by_words_exclude_each_other() -> None:
-    near = [[1.0, 0, 0], [0.96, 0.28, 0], [0, 0, 1]]
-    queries = [[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert _pairs(_answers(queries, near)) == set()
-    assert _pairs(_answers(queries, near, reach=np.array([-1, 0.05, -1]))) == {(0, 1)}
+    near = [[1.0, 0.0, 0.0], [0.96, 0.28, 0.0], [0.0, 0.0, 1.0]]
+    assert _pairs(_answers(ACROSS, near)) == set()
+    assert _pairs(_answers(ACROSS, near, reach=np.array([-1, 0.05, -1]))) == {(0, 1)}
     signatures = np.random.default_rng(0).integers(0, 1 << 16, (3, 128)).astype(np.uint16)
     signatures[2, :110] = signatures[0, :110]
     assert _pairs(_answers(ACROSS, ACROSS, signatures=signatures)) == {(0, 2)}
