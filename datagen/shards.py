@@ -38,8 +38,9 @@ def write_part(path: Path, name: str, table: Table) -> None:
         ValueError: a score is not finite, or a required column is missing or holds nulls: a bug, not bad data.
     """
     arrow = conform(table, SCHEMAS[name])
-    with replacing(path) as temporary:
-        pq.write_table(arrow, temporary, row_group_size=ROW_GROUP, compression="zstd")
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, arrow.schema, compression="zstd") as writer:
+        if len(arrow):  # a row group without rows cannot be read by `datasets`
+            writer.write_table(arrow, row_group_size=ROW_GROUP)
 
 
 def write_parts(folder: Path, name: str, tables: Iterable[Table], prefix: str = "part") -> int:

@@ -14,6 +14,7 @@ from typing import Literal
 import datasets
 import huggingface_hub
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from datagen import pushing
@@ -102,7 +103,9 @@ def test_every_config_of_a_run_loads_from_what_was_pushed(run: Path, hub: Hub, t
     push(plan_push(run), REPO, quiet=True)
     _write(hub.repos[REPO].files(), tmp_path / "pulled")
     names = datasets.get_dataset_config_names(str(tmp_path / "pulled"))
-    assert set(names) == {name for name in SCHEMAS if any((run / name).glob("*.parquet"))}
+    assert set(names) == {
+        name for name in SCHEMAS if any(pq.read_metadata(x).num_rows for x in (run / name).glob("*.parquet"))
+    }
     for name in names:
         rows = datasets.load_dataset(str(tmp_path / "pulled"), name, split="train", cache_dir=str(tmp_path / "cache"))
         assert rows.num_rows == len(pl.read_parquet(run / name / "*.parquet"))

@@ -29,17 +29,18 @@ def write_report(folder: RunFolder, stages: Sequence[str], config: RunConfig) ->
         config: its settings.
     """
     records = [record for name in stages if (record := folder.record(name))]
-    tables = [name for name in SCHEMAS if any((folder.path / name).glob("*.parquet"))]
+    tables = {name: _rows(folder, name) for name in SCHEMAS if any((folder.path / name).glob("*.parquet"))}
+    filled = [name for name, rows in tables.items() if rows]  # `datasets` refuses a split without rows
     facts = {
         "datagen": __version__,
-        "tables": {name: _rows(folder, name) for name in tables},
+        "tables": tables,
         "stages": {record.name: {"seconds": record.seconds, **record.counts} for record in records},
         "origins": _origins(folder, stages),
     }
     storage.write_text(folder.path / "report.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     made_with = (folder.summary() or {}).get("made_with", {})
     provenance = describe_provenance(folder.path, config, records, made_with)
-    card = _card(folder.path.name, records, tables, config, facts["origins"], provenance)
+    card = _card(folder.path.name, records, filled, config, facts["origins"], provenance)
     storage.write_text(folder.path / "README.md", card)
 
 

@@ -91,7 +91,7 @@ def test_card_and_summary_say_that_a_model_sees_and_nobody_has_measured(seen: tu
     told = counts["calibrate"]
     card = (config.out / "README.md").read_text(encoding="utf-8")
     assert tell_promise(told) in card
-    assert "as the reranker sees it" in card
+    assert "As the reranker sees it" in card
     for is_seen in (0, 1):
         words = tell_promise({**told, "seen": is_seen})
         assert words.startswith("Nothing is promised")
