@@ -22,14 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.fit_margin import fit, leak_at, write_model
+from benchmarks.fit_margin import fit, leak_at, replay_all, unused_config, write_model
 from benchmarks.judged import JudgedSet, Leak, measure_leak, read_judged, write_hidden
 from benchmarks.ours import mine_with_datagen, read_negatives, set_vectors
-from benchmarks.replays import Replays, replay
-from datagen.config import build_config
+from benchmarks.replays import Replays
 
-QUERIES, NEGATIVES = 600, 5
-"""Queries of a set that the coefficients and the relative margin are measured on, at most; negatives of a query."""
+NEGATIVES = 5
+"""Negatives of a query."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,8 @@ def main() -> None:
     parser.add_argument("--margins", nargs="+", type=float, default=[0.02, 0.05, 0.1])
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     arguments = parser.parse_args()
-    config = build_config({"out": Path("unused"), "cache": arguments.cache, "input": {"beir": "unused"}})
-    sets, sparse = (
-        [replay(read_judged(folder), config, QUERIES) for folder in folders]
-        for folders in (arguments.data, arguments.sparse)
-    )
+    config = unused_config(arguments.cache)
+    sets, sparse = (replay_all(folders, config) for folders in (arguments.data, arguments.sparse))
     print("| set | reranker | margin | coverage | leak | hardness | relative, as hard | times |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     points = []

@@ -28,11 +28,11 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.judged import read_judged
 from benchmarks.replays import Float64, Replays, choose_hardest, replay
-from datagen.config import build_config
+from datagen.config import RunConfig, build_config
 from datagen.selection.doubt import FEATURES, DoubtModel, standardise
 
 HARDNESSES, CUTS = (3.8, 4.5, 5.5), (0.01, 0.02, 0.03, 0.05, 0.1)
-_QUERIES, _ROWS, _OWN, _SPARSE_WEIGHT = 600, 30_000, 3.0, 0.06
+QUERIES, _ROWS, _OWN, _SPARSE_WEIGHT = 600, 30_000, 3.0, 0.06
 """Queries and candidates of a set that are looked at, at most, and how freely the sets' own intercepts move; what a
 sparse set counts beside one that is judged."""
 
@@ -47,11 +47,8 @@ def main() -> None:
     parser.add_argument("--note", default="", help="kept with the coefficients, such as the licences of the sets")
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     arguments = parser.parse_args()
-    config = build_config({"out": Path("unused"), "cache": arguments.cache, "input": {"beir": "unused"}})
-    sets, sparse = (
-        [replay(read_judged(folder), config, _QUERIES) for folder in folders]
-        for folders in (arguments.data, arguments.sparse)
-    )
+    config = unused_config(arguments.cache)
+    sets, sparse = (replay_all(folders, config) for folders in (arguments.data, arguments.sparse))
     print(_head(), flush=True)
     figures = {}
     for left_out in sets:
@@ -64,7 +61,7 @@ def main() -> None:
         print(_row(left_out.name, line), flush=True)
     model = fit(sets, sparse)
     for folder in arguments.other:
-        print(_row(folder.name, _tell(replay(read_judged(folder), config, _QUERIES), model)), flush=True)
+        print(_row(folder.name, _tell(replay(read_judged(folder), config, QUERIES), model)), flush=True)
     if arguments.out:
         told = [{"set": each.name, "queries": int(each.first.sum()), "candidates": len(each.rows)} for each in sets]
         provenance = {
@@ -75,6 +72,16 @@ def main() -> None:
             "left_out": figures,
         }
         write_model(model, provenance, arguments.out)
+
+
+def unused_config(cache: Path) -> RunConfig:
+    """Settings of which only teacher and cache count."""
+    return build_config({"out": Path("unused"), "cache": cache, "input": {"beir": "unused"}})
+
+
+def replay_all(folders: Sequence[Path], config: RunConfig) -> list[Replays]:
+    """The replays of each set, of `QUERIES` queries at most."""
+    return [replay(read_judged(folder), config, QUERIES) for folder in folders]
 
 
 def fit(sets: Sequence[Replays], sparse: Sequence[Replays]) -> DoubtModel:

@@ -14,7 +14,7 @@ from string import Formatter
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from datagen.errors import ConfigError
 from datagen.memory import Size
@@ -25,9 +25,9 @@ from datagen.settings.generate import EXTRACTIVE, BrainstormConfig, GenerateConf
 from datagen.settings.input import InputConfig
 from datagen.settings.judge import JudgeConfig
 from datagen.settings.mine import MineConfig
+from datagen.settings.reading import read_settings
 from datagen.settings.rerank import LLMRerankerConfig
 from datagen.settings.sources import SOURCES
-from datagen.settings.wrong import explain_wrong
 
 StageName = Literal[
     "clean", "brainstorm", "generate", "embed", "verify", "calibrate", "mine", "denoise", "judge", "choose", "export"
@@ -362,10 +362,7 @@ def build_config(values: dict[str, Any]) -> RunConfig:  # Any: unvalidated input
     Raises:
         ConfigError: naming each wrong setting, its value, and what is allowed.
     """
-    try:
-        return RunConfig.model_validate(values)
-    except ValidationError as exc:
-        raise explain_wrong(exc, RunConfig) from exc
+    return read_settings(RunConfig, values)
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None) -> RunConfig:  # Any: unvalidated input

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from datagen.errors import ConfigError
 from datagen.settings.base import Settings
-from datagen.settings.wrong import explain_wrong
+from datagen.settings.reading import read_settings
 
 BatchKind: TypeAlias = Literal["cluster", "source"]
 Short: TypeAlias = Literal["pad", "drop", "error"]
@@ -64,10 +64,7 @@ def read_batch_options(**given: object) -> BatchOptions | None:
         if given.get("batch_size") is not None:
             raise ConfigError("--batch-size is for batches: add --batches cluster or --batches source")
         return None
-    try:
-        return BatchOptions.model_validate({name: value for name, value in given.items() if value is not None})
-    except ValidationError as exc:
-        raise explain_wrong(exc, BatchOptions) from exc
+    return read_settings(BatchOptions, {name: value for name, value in given.items() if value is not None})
 
 
 def read_options(**given: object) -> ExportOptions:
@@ -79,10 +76,7 @@ def read_options(**given: object) -> ExportOptions:
     values = {name: value for name, value in given.items() if value is not None}
     if isinstance(values.get("split"), str):
         values["split"] = _read_split(str(values["split"]))
-    try:
-        return ExportOptions.model_validate(values)
-    except ValidationError as exc:
-        raise explain_wrong(exc, ExportOptions) from exc
+    return read_settings(ExportOptions, values)
 
 
 def _read_split(text: str) -> dict[str, float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from datagen.settings.base import Settings, Share
 from datagen.settings.closure import ClosureConfig
-from datagen.settings.wrong import explain_wrong
+from datagen.settings.reading import read_settings
 
 Short = Literal["keep", "drop"]
 
@@ -59,7 +59,4 @@ def build_audit_settings(values: Mapping[str, Any]) -> AuditSettings:  # Any: un
     Raises:
         ConfigError: naming each wrong setting, its value, and what is allowed.
     """
-    try:
-        return AuditSettings.model_validate(values)
-    except ValidationError as exc:
-        raise explain_wrong(exc, AuditSettings) from exc
+    return read_settings(AuditSettings, values)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from datagen.settings.base import Settings
-from datagen.settings.wrong import explain_wrong
+from datagen.settings.reading import read_settings
 
 Baseline = Literal["in-batch", "random", "top-k", "closed-top-k", "st-mined"]
 
@@ -44,7 +44,4 @@ def build_probe_config(values: dict[str, Any]) -> ProbeConfig:  # Any: unvalidat
     Raises:
         ConfigError: naming each wrong setting, its value, and what is allowed.
     """
-    try:
-        return ProbeConfig.model_validate(values)
-    except ValidationError as exc:
-        raise explain_wrong(exc, ProbeConfig) from exc
+    return read_settings(ProbeConfig, values)

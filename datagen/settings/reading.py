@@ -1,21 +1,31 @@
-"""What is wrong with settings, in sentences."""
+"""Settings from plain values, and what is wrong with them, in sentences."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from datagen.errors import ConfigError, unknown_choice
 
+S = TypeVar("S", bound=BaseModel)
 
-def explain_wrong(exc: ValidationError, settings: type[BaseModel]) -> ConfigError:
-    """One sentence for each wrong setting: its name, its value, what is allowed.
 
-    Args:
-        exc: what pydantic found.
-        settings: the model that was validated.
+def read_settings(kind: type[S], values: Mapping[str, Any]) -> S:  # Any: unvalidated input
+    """Validated settings.
+
+    Raises:
+        ConfigError: naming each wrong setting, its value, and what is allowed.
     """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as exc:
+        raise _explain_all(exc, kind) from exc
+
+
+def _explain_all(exc: ValidationError, settings: type[BaseModel]) -> ConfigError:
+    """One sentence for each wrong setting: its name, its value, what is allowed."""
     first_choice = [error for error in exc.errors() if error["type"] == "literal_error" and len(error["loc"]) > 1]
     if first_choice and len(exc.errors()) == 1:
         error = first_choice[0]
