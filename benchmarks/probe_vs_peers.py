@@ -4,8 +4,9 @@
 
 Each FOLDER has the BEIR layout and a split of its queries: qrels/train.tsv and qrels/test.tsv, or one qrels and a
 split.tsv of query-id and train or test. The train queries are mined with datagen's defaults, and once more for each
---policy; then `datagen probe` trains an arm each on them and on the baselines; all are evaluated on the test queries
-over the whole corpus. All is kept in DIR: the same command goes on where it was stopped.
+--arm NAME SETTING VALUE, such as `--arm milder mine.margin 0.1`. Then `datagen probe` trains an arm each on them and on
+the baselines; all are evaluated on the test queries over the whole corpus. All is kept in DIR: the same command goes on
+where it was stopped.
 
 `--student static` is a bag of words: the token embeddings of the packaged model, without its layers. It trains many
 times faster, and shows what differs between arms where a transformer would take hours.
@@ -17,6 +18,8 @@ import argparse
 import json
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from benchmarks.judged import read_lines
 from datagen import pipeline
@@ -63,7 +66,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=2e-5)
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--seeds", nargs="+", type=int, default=[42])
-    parser.add_argument("--policy", nargs="*", default=[], help="further margin policies, each an arm")
+    parser.add_argument(
+        "--arm", nargs=3, action="append", default=[], metavar=("NAME", "SETTING", "VALUE"), help="a setting changed"
+    )
     parser.add_argument("--baselines", nargs="+", default=[*DEFAULT_BASELINES, "closed-top-k"])
     parser.add_argument("--reranker", default="maxsim")
     parser.add_argument("--cache", type=Path)
@@ -76,9 +81,9 @@ def _probe_set(folder: Path, arguments: argparse.Namespace, config: ProbeConfig)
         _write_split(folder, split, out / split)
     shared = {"cache": arguments.cache or arguments.out / "cache", "denoise": {"reranker": arguments.reranker}}
     _mine(out / "train", out / "run", shared)
-    others = {policy: out / f"run-{policy}" for policy in arguments.policy}
-    for policy, run in others.items():
-        _mine(out / "train", run, merge(shared, {"mine": {"margin_policy": policy}}))
+    others = {name: out / f"run-{name}" for name, _, _ in arguments.arm}
+    for name, setting, value in arguments.arm:
+        _mine(out / "train", others[name], merge(shared, _nest(setting, yaml.safe_load(value))))
     found = probe(out / "run", out / "test", config, others, make_progress(quiet=False))
     for row in found.arms.iter_rows(named=True):
         print(_format(folder.name, row), flush=True)
@@ -86,6 +91,11 @@ def _probe_set(folder: Path, arguments: argparse.Namespace, config: ProbeConfig)
 
 def _mine(beir: Path, out: Path, settings: dict[str, Any]) -> None:  # Any: nested settings
     pipeline.run(build_config(merge({"out": out, "input": {"beir": str(beir)}}, settings)))
+
+
+def _nest(setting: str, value: object) -> dict[str, Any]:  # Any: nested settings
+    section, _, rest = setting.partition(".")
+    return {section: _nest(rest, value) if rest else value}
 
 
 def _write_split(folder: Path, split: str, out: Path) -> None:

@@ -173,7 +173,7 @@ class DenoiseConfig(Settings):
     margin: Share = Field(
         default=0.5,
         description="how far below the positive, in the order of all positives' scores, a negative must lie: 0 not "
-        "above it, 1 not above the weakest of all",
+        "above it, 1 not above the weakest of all; less where the run has few unmarked positives, 0 where hardly any",
     )
     floor_quantile: Share = Field(
         default=0.05, description="a candidate below this quantile of all positives' scores is a negative in any case"

@@ -23,7 +23,7 @@ from datagen.mining.miner import candidates_wanted, doubt_rule, first_depths, la
 from datagen.run_folder import RunFolder
 from datagen.selection.arrays import Bool, Float32, Float64, Int64, UInt64, index_in_row, quantile_per_row, starts_of
 from datagen.selection.choice import Eligible, choose_first, line_up
-from datagen.selection.denoise import measure_scale, middle_scores, reranker_limits
+from datagen.selection.denoise import DenoiseRule, measure_scale, middle_scores, reranker_limits
 from datagen.selection.hubs import choose_within, claims
 from datagen.selection.margins import PositiveScores, score_limits
 from datagen.selection.redecide import (
@@ -185,6 +185,7 @@ def open_review(run: Path) -> Review:
     positives = _positives(candidates, rows, shards.read(run / "margins"))
     scores = candidates["reranker_score"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     ledger = _ledger(candidates, rows)
+    rule = denoise_rule(config.denoise, summary["stages"]["mine"]["counts"].get("unmarked"))
     return Review(
         run,
         config,
@@ -194,7 +195,7 @@ def open_review(run: Path) -> Review:
         shards.count_rows(run / "margins"),
         shards.count_rows(run / "corpus"),
         "denoise" in summary["stages"],
-        _doubted(config, candidates["reason"], rows, scores),
+        _doubted(rule, candidates["reason"], rows, scores),
         ~np.isnan(scores),
         _given(run, candidates["query_id"], ledger),
     )
@@ -277,7 +278,7 @@ def _positives(candidates: pl.DataFrame, rows: Int64, margins: pl.DataFrame) -> 
     )
 
 
-def _doubted(config: RunConfig, reasons: pl.Series, rows: Int64, scores: Float32) -> Bool:
+def _doubted(rule: DenoiseRule, reasons: pl.Series, rows: Int64, scores: Float32) -> Bool:
     """Whether the reranker sets each candidate aside, also those that another margin would have let through.
 
     The verdicts of the run stay. The highest score that it took for clean is the limit of its query, or where that is
@@ -291,7 +292,7 @@ def _doubted(config: RunConfig, reasons: pl.Series, rows: Int64, scores: Float32
     positives = scores[known].astype(np.float64), starts_of(rows[known], n_rows)
     middles = middle_scores(*positives)
     scale = measure_scale(middles[~np.isnan(middles)])
-    limit, _ = reranker_limits(denoise_rule(config.denoise), scale, *positives)
+    limit, _ = reranker_limits(rule, scale, *positives)
     clean = reasons.is_in(_CLEAN).to_numpy() & ~np.isnan(scores)
     np.maximum.at(limit, rows[clean], scores[clean].astype(np.float64))
     return doubted | (scores > limit[rows])

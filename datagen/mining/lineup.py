@@ -19,6 +19,7 @@ from datagen.backends.protocols import Backends, Float32, Int64
 from datagen.config import DenoiseConfig, RunConfig
 from datagen.document_vectors import DocumentVectors, open_document_vectors
 from datagen.documents import iterate_documents
+from datagen.mining.unmarked import FEWEST, MOST
 from datagen.progress import Progress
 from datagen.selection.arrays import Float64, UInt64, quantile_per_row, starts_of
 from datagen.selection.choice import ChoiceRule, Eligible, LineUp, draw_keys, line_up
@@ -80,9 +81,17 @@ def choice_rule(config: MineConfig) -> ChoiceRule:
     return ChoiceRule(choice.method, config.needs, choice.pool, choice.simans_a, choice.simans_b)
 
 
-def denoise_rule(config: DenoiseConfig) -> DenoiseRule:
-    """What a reranker's scores decide under these settings."""
-    return DenoiseRule(config.margin, config.floor_quantile, config.promote_margin)
+def denoise_rule(config: DenoiseConfig, unmarked: float | None = None) -> DenoiseRule:
+    """What a reranker's scores decide under these settings.
+
+    Args:
+        config: the settings.
+        unmarked: what `bound_unmarked` says of the run, as the stage `mine` counts it. Where hardly a positive is
+            unmarked, a candidate that scores below its positive is a negative; the margin that is wanted below the
+            positive grows with the bound, to that of the settings. None where it is not known: all of the margin.
+    """
+    share = 1.0 if unmarked is None else (unmarked - FEWEST) / (MOST - FEWEST)
+    return DenoiseRule(config.margin * share, config.floor_quantile, config.promote_margin)
 
 
 def number_queries(ledger: pl.DataFrame) -> Int64:

@@ -102,6 +102,8 @@ class Desk:
     documents: Callable[[pl.Series], pl.DataFrame]
     """Columns doc_id and text of the documents of these ids."""
     tally: dict[str, int]
+    unmarked: float | None
+    """log2 of how many unmarked positives a query of the run may have; None where that is not known."""
 
     @property
     def n_queries(self) -> int:
@@ -111,7 +113,7 @@ class Desk:
     @property
     def rule(self) -> DenoiseRule:
         """The numbers of the decision."""
-        return denoise_rule(self.config)
+        return denoise_rule(self.config, self.unmarked)
 
     @property
     def round_size(self) -> int:
@@ -194,6 +196,7 @@ def _open_desk(work: Work) -> Desk:
         work.read("queries", ["query_id", "query"]),
         partial(take_documents, work.source("corpus"), work.config.teacher.document_template),
         {"pairs_scored": 0},
+        work.counts_before()["mine"].get("unmarked"),
     )
 
 

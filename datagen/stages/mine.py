@@ -74,7 +74,10 @@ class Mine:
         index = task.opened.miner.index
         facts = {"index": dict(index.facts)} if isinstance(index, Telling) else {}
         told = tell_intruders(task.intruders, task.opened.document_ids)
-        return {**counts, **again, **_recall(task, work.config.mine), **facts, "near_queries": near_queries, **told}
+        bound = task.opened.miner.unmarked
+        unmarked = {} if np.isnan(bound) else {"unmarked": round(bound, 3)}
+        recall = _recall(task, work.config.mine)
+        return {**counts, **again, **recall, **facts, **unmarked, "near_queries": near_queries, **told}
 
 
 @dataclass(frozen=True)
