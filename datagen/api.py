@@ -6,7 +6,7 @@ Input is what the commands take, or a frame: anything that polars reads as one (
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,7 +21,7 @@ from datagen.runs import Run, load_run
 from datagen.storage import replacing
 
 if TYPE_CHECKING:
-    from datagen.backends.batch_sampler_st import PlannedBatches
+    from datagen.backends.batch_sampler_st import Planner
 
 __all__ = ["batch_sampler", "generate", "load_run", "mine"]
 
@@ -97,7 +97,7 @@ def generate(
     return _run(build_config({"stages": GENERATE_STAGES, **given}), fresh=fresh, quiet=quiet)
 
 
-def batch_sampler(*batches: Iterable[int]) -> Callable[..., PlannedBatches]:
+def batch_sampler(*batches: Iterable[int]) -> Planner:
     """The `batch_sampler` with which a trainer of sentence-transformers reads the batches of an export.
 
         rows = load_dataset("parquet", data_dir="exports/mine", split="train")
@@ -114,9 +114,9 @@ def batch_sampler(*batches: Iterable[int]) -> Callable[..., PlannedBatches]:
         ConfigError: two columns are of the same length; later, from the trainer: its rows are not those, or its batch
             size is smaller than that of the export.
     """
-    from datagen.backends.batch_sampler_st import make_sampler
+    from datagen.backends.batch_sampler_st import make_planner
 
-    return make_sampler([list(column) for column in batches])
+    return make_planner([list(column) for column in batches])
 
 
 def _run(config: RunConfig, *, fresh: bool, quiet: bool) -> Run:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,23 +72,39 @@ class PlannedBatches(DefaultBatchSampler):
         return len(self._batches)
 
 
-def make_sampler(columns: Sequence[Sequence[int]]) -> Callable[..., PlannedBatches]:
-    """What gives the trainer a sampler for a dataset: see `datagen.batch_sampler`."""
+@dataclass(frozen=True)
+class Planner:
+    """Gives the trainer a sampler for a dataset; the trainer pickles it with its arguments at every checkpoint."""
+
+    numbers: Mapping[int, Int64]
+    """The batch of each row, by how many rows there are."""
+
+    def __call__(self, dataset: Sized, *args: Any, **kwargs: Any) -> PlannedBatches:  # Any: what the trainer gives
+        """The sampler of a dataset, told by its number of rows.
+
+        Raises:
+            ConfigError: there are no batches for so many rows.
+        """
+        found = self.numbers.get(len(dataset))
+        if found is None:
+            raise ConfigError(
+                f"the trainer reads {len(dataset):,} rows, and there are batches for "
+                f"{' and '.join(f'{size:,}' for size in self.numbers)}: give datagen.batch_sampler the column `batch` "
+                "of every dataset that the trainer is given, as it stands after rows were taken out"
+            )
+        return PlannedBatches(dataset, *args, **kwargs, numbers=found)
+
+
+def make_planner(columns: Sequence[Sequence[int]]) -> Planner:
+    """What gives the trainer a sampler for a dataset: see `datagen.batch_sampler`.
+
+    Raises:
+        ConfigError: two columns are equally long.
+    """
     numbers = {len(column): np.asarray(column, np.int64) for column in columns}
     if len(numbers) < len(columns):
         raise ConfigError(
             "two data sets of equally many rows cannot be told apart: give datagen.batch_sampler one of them, and "
             "take a row from the other"
         )
-
-    def sample(dataset: Sized, *args: object, **kwargs: object) -> PlannedBatches:
-        found = numbers.get(len(dataset))
-        if found is None:
-            raise ConfigError(
-                f"the trainer reads {len(dataset):,} rows, and there are batches for "
-                f"{' and '.join(f'{size:,}' for size in numbers)}: give datagen.batch_sampler the column `batch` of "
-                "every dataset that the trainer is given, as it stands after rows were taken out"
-            )
-        return PlannedBatches(dataset, *args, **kwargs, numbers=found)  # type: ignore[arg-type]  # what the trainer gives
-
-    return sample
+    return Planner(numbers)
