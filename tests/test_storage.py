@@ -63,7 +63,7 @@ def test_disk_full_in_the_middle_of_a_shard_leaves_no_file(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     shards.write_part(tmp_path / "part-00000.parquet", "pairs", PAIRS)
-    monkeypatch.setattr("pyarrow.parquet.write_table", refuse)
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", refuse)
     with pytest.raises(StorageError, match="part-00001.parquet: No space left on device; the disk is full"):
         shards.write_part(tmp_path / "part-00001.parquet", "pairs", PAIRS)
     assert [entry.name for entry in tmp_path.iterdir()] == ["part-00000.parquet"]
