@@ -17,12 +17,12 @@ from datagen.backends.models import PACKAGED, find_here, hash_model, hash_user_c
 from datagen.config import RunConfig
 from datagen.errors import ConfigError
 from datagen.settings.generate import EXTRACTIVE
+from datagen.settings.rerank import split_reranker
 
 _PACKAGES = (
     *("numpy", "polars", "pyarrow", "torch", "transformers", "sentence-transformers", "faiss-cpu", "bm25s", "scipy"),
     *("onnxruntime", "openvino", "vllm", "openai"),
 )
-_KINDS = ("cross-encoder", "maxsim", "llm", "vllm")
 _EMBEDDED = ("embed", "verify", "calibrate", "mine")
 _HASH_DIGITS = 12
 
@@ -70,13 +70,10 @@ def _tell(role: str, spec: str, revision: str | None) -> dict[str, str | None]:
 
 
 def _tell_reranker(config: RunConfig) -> dict[str, str | None]:
-    name, revision = config.denoise.reranker, config.denoise.revision
-    if name == "maxsim":
+    (kind, name), revision = split_reranker(config.denoise.reranker), config.denoise.revision
+    if config.denoise.is_own_model:
         return _tell("reranker (maxsim)", config.teacher.model, revision or config.teacher.revision)
-    kind, colon, model = name.partition(":")
-    return (
-        _tell(f"reranker ({kind})", model, revision) if colon and kind in _KINDS else _tell("reranker", name, revision)
-    )
+    return _tell(f"reranker ({kind})" if kind else "reranker", name, revision)
 
 
 def _tell_llm(role: str, name: str) -> dict[str, str | None]:

@@ -44,6 +44,7 @@ from datagen.errors import BackendMissingError, ConfigError, unknown_choice
 from datagen.generation.runtime import loop
 from datagen.progress import Progress
 from datagen.settings.generate import EXTRACTIVE
+from datagen.settings.rerank import split_reranker
 from datagen.settings.sources import BM25
 
 log = logging.getLogger(__name__)
@@ -289,8 +290,8 @@ class Registry:
 
     @property
     def _is_users_reranker(self) -> bool:
-        name = self._config.denoise.reranker
-        return is_user_class(name) and not name.startswith(tuple(f"{kind}:" for kind in _RERANKERS))
+        kind, model = split_reranker(self._config.denoise.reranker)
+        return kind is None and is_user_class(model)
 
     def _reranker_model(self) -> tuple[str, str, str | None]:
         """Kind, model and revision: late interaction uses the teacher's own model unless it names another.
@@ -299,17 +300,17 @@ class Registry:
             ConfigError: the teacher is a user's class, which gives no token vectors.
             ModelLoadError: the kind is not named, and the model that would tell it is not found.
         """
-        name, revision = self._config.denoise.reranker, self._config.denoise.revision
-        if name == "maxsim":
+        kind, name = split_reranker(self._config.denoise.reranker)
+        revision = self._config.denoise.revision
+        if self._config.denoise.is_own_model:
             if is_user_class(self._config.teacher.model):
                 raise ConfigError(
                     f"the reranker 'maxsim' needs token vectors, which the teacher {self._config.teacher.model!r} does "
                     "not give: name a model as maxsim:MODEL, another reranker, or none"
                 )
             return "maxsim", self._config.teacher.model, revision or self._config.teacher.revision
-        kind, colon, model = name.partition(":")
-        if colon and kind in _RERANKERS:
-            return kind, model, revision
+        if kind:
+            return kind, name, revision
         if self._is_users_reranker:
             return "cross-encoder", name, revision
         return tell_reranker_kind(find_model(name, revision)), name, revision

@@ -56,8 +56,8 @@ class NearTexts:
         closed, right = np.unique(self.closed.take(rows).values, return_inverse=True)
         ours, theirs, left = self.signatures(text), self.signatures(closed), left[place]
         alike = _agreement(ours[:, :_FIRST], theirs[:, :_FIRST], left, right)
-        maybe = np.flatnonzero(alike >= min(_FIRST, ours.shape[1]) * self.least - _ROOM)
-        near = _agreement(ours, theirs, left[maybe], right[maybe]) >= self.least * ours.shape[1]
+        maybe = np.flatnonzero(alike >= _worth_comparing(ours, self.least))
+        near = _are_near(ours, theirs, left[maybe], right[maybe], self.least)
         out[place[maybe[near]]] = True
         return out
 
@@ -69,16 +69,26 @@ def copies_among(signatures: Signatures, least: float) -> Bool:
         signatures: of the texts, (n, width).
         least: Jaccard index from which two texts are near-copies, 0.5 to 1.
     """
-    n, width = signatures.shape
+    n = len(signatures)
     alike = np.zeros((n, n), np.int8)
     for values in signatures.T[:_FIRST]:
         alike += values[:, None] == values
-    left, right = np.nonzero(alike >= min(_FIRST, width) * least - _ROOM)
+    left, right = np.nonzero(alike >= _worth_comparing(signatures, least))
     out = np.zeros((n, n), bool)
     for part in np.split(np.arange(len(left)), range(_PAIRS, len(left), _PAIRS)):
         pairs = left[part], right[part]
-        out[pairs] = _agreement(signatures, signatures, *pairs) >= least * width
+        out[pairs] = _are_near(signatures, signatures, *pairs, least)
     return out
+
+
+def _worth_comparing(signatures: Signatures, least: float) -> float:
+    """How many of the first values of two signatures must agree before all of them are compared."""
+    return float(min(_FIRST, signatures.shape[1]) * least - _ROOM)
+
+
+def _are_near(left: Signatures, right: Signatures, rows: Int64, columns: Int64, least: float) -> Bool:
+    """Whether each pair of signatures is that of near-copies, (n_pairs,)."""
+    return np.asarray(_agreement(left, right, rows, columns) >= least * left.shape[1], np.bool_)
 
 
 def _agreement(left: Signatures, right: Signatures, rows: Int64, columns: Int64) -> Int64:

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from datagen.settings.base import Settings
 
+RERANKER_KINDS = ("cross-encoder", "maxsim", "llm", "vllm")
+
 
 class LLMRerankerConfig(Settings):
     """How a language model is asked whether a document answers a query."""
@@ -25,3 +27,9 @@ class LLMRerankerConfig(Settings):
     engine: dict[str, Any] = Field(  # Any: arguments of vLLM's engine
         default={}, description="vllm: arguments of its engine, such as tensor_parallel_size"
     )
+
+
+def split_reranker(name: str) -> tuple[str | None, str]:
+    """Kind and model of a reranker that is given as KIND:MODEL; None and the name where no kind is given."""
+    kind, colon, model = name.partition(":")
+    return (kind, model) if colon and kind in RERANKER_KINDS else (None, name)
