@@ -143,7 +143,8 @@ def _tell_thresholds(config: RunConfig, counts: Mapping[str, Mapping[str, Any]])
         yield from _mining_thresholds(config, counts)
     if "denoise" in counts:
         denoise = config.denoise
-        yield Row("reranker: `denoise.margin`", str(denoise.margin), "place between the positives' scores")
+        margin = counts["denoise"].get("margin", denoise.margin)
+        yield Row("reranker: `denoise.margin`", str(margin), "place between the positives' scores")
         yield Row("reranker: `denoise.floor_quantile`", str(denoise.floor_quantile), "below it always a negative")
         if denoise.promote_depth:
             yield Row("reranker: `denoise.promote_margin`", str(denoise.promote_margin), "above it a positive")

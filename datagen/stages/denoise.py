@@ -218,7 +218,11 @@ def _describe(desk: Desk, scale: RerankerScale) -> Counts:
     """What the reranker's numbers are, and where those of the known positives lie on its scale."""
     n = len(scale.positives)
     quantiles = {f"{q:.0%}": round(float(scale.scores(q * n)), 4) for q in _QUANTILES}
-    return {"reranker_scale": desk.backends.reranker().scale, "positive_scores": quantiles}
+    return {
+        "margin": round(desk.rule.margin, 4),
+        "reranker_scale": desk.backends.reranker().scale,
+        "positive_scores": quantiles,
+    }
 
 
 def _decide_parts(desk: Desk, scale: RerankerScale, parts: list[Path], folder: Path) -> None:

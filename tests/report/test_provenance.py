@@ -166,7 +166,7 @@ def test_written_and_judged_runs_tell_recipe_prompts_and_rates(tmp_path: Path) -
         _record("verify", {}, {"wanted_rank": 20}),
         _record("calibrate", {}, PROMISED),
         _record("mine", {}, {"index": {"index": "ivf", "recall": 0.97}}),
-        _record("denoise", {}, {}),
+        _record("denoise", {}, {"margin": 0.125}),
         _record("judge", {"prompts": "def456"}, {**JUDGED, "kappa": 0.7, "kappa_low": 0.6, "kappa_high": 0.8}),
         _record("choose", {}, {}),
     ]
@@ -176,6 +176,7 @@ def test_written_and_judged_runs_tell_recipe_prompts_and_rates(tmp_path: Path) -
         "| generate | rows asked | 10 | 8 | 80.0% | copied 2 |",
         "| verify: rank of a passage | 20 | a query that misses it is dropped |",
         "| highest P(false negative) of a negative | 0.031 | chosen for at most 2.0% wrong labels |",
+        "| reranker: `denoise.margin` | 0.125 | place between the positives' scores |",
         "| `mine.choice.hub_cap` | 7 | queries that a passage may be a negative of |",
         "| judge: `judge.min_grade` | 2 | of this grade never a negative |",
         "None is told of.",

@@ -14,7 +14,7 @@ import pytest
 
 from datagen import pipeline, shards
 from datagen.backends.protocols import Float32, RerankPairs
-from datagen.config import build_config, merge
+from datagen.config import DenoiseConfig, build_config, merge
 from datagen.pipeline import RunResult
 from datagen.testing import OverlapReranker
 
@@ -85,6 +85,7 @@ def test_an_increasing_change_of_the_scores_changes_nothing_but_the_scores(run: 
 def test_the_report_names_the_scale_and_where_the_positives_lie(run: Run) -> None:
     counts = _counts(run())
     assert counts["reranker_scale"] == OverlapReranker.scale
+    assert 0 <= counts["margin"] <= DenoiseConfig().margin
     told = counts["positive_scores"]
     assert list(told) == ["5%", "25%", "50%", "75%", "95%"]
     assert sorted(told.values()) == list(told.values())
